@@ -63,18 +63,28 @@ def _key() -> list[dict[str, Any]]:
     return [_policy("AccessPolicy", {"apiKey": {"secretRefs": [{"name": "clients"}]}}), secret]
 
 
-def _jwt() -> list[dict[str, Any]]:
+def key_set() -> str:
+    """Write the JWK Set that tokens are verified with."""
     key = {**json.loads(jwt.algorithms.ECAlgorithm.to_jwk(_SIGNER.public_key())), "kid": "one", "use": "sig"}
-    data = {"jwks.json": json.dumps({"keys": [key]})}
+    return json.dumps({"keys": [key]})
+
+
+def _jwt() -> list[dict[str, Any]]:
+    data = {"jwks.json": key_set()}
     metadata = {"name": "keys", "namespace": "default"}
     keys = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
     provider = {"name": "login", "issuer": _ISSUER, "audiences": ["shop"], "keys": {"configMapRef": {"name": "keys"}}}
     return [_policy("AccessPolicy", {"jwt": {"providers": [provider]}}), keys]
 
 
-def _token() -> str:
+def token() -> str:
+    """Make a token that nobody has seen before: a signature has something drawn by lot in it."""
     claims = {"iss": _ISSUER, "aud": "shop", "sub": "ada", "exp": int(time.time()) + 3_600}
-    return f"Authorization: Bearer {jwt.encode(claims, _SIGNER, 'ES256', headers={'kid': 'one'})}\r\n"
+    return jwt.encode(claims, _SIGNER, "ES256", headers={"kid": "one"})
+
+
+def _bearer() -> str:
+    return f"Authorization: Bearer {token()}\r\n"
 
 
 def _hash() -> list[dict[str, Any]]:
@@ -87,16 +97,23 @@ STEPS = {
     "plain": Step(f"one request, {ENDPOINTS} endpoints, no policy", list),
     "limit": Step("the same with a limit for each client", _limit, bar=0.3),
     "api-key": Step("the same with an API key", _key, lambda: f"X-API-Key: {_KEY}\r\n", bar=0.3),
-    "jwt": Step("the same with a token (ES256), verified before", _jwt, _token, bar=0.5),
+    "jwt": Step("the same with a token (ES256), verified before", _jwt, _bearer, bar=0.5),
     "hash": Step("the same with a hash of a field", _hash, lambda: "X-User: ann\r\n", bar=0.2),
 }
+#: Each request has a token of its own, so that each is verified. Its bar is what a signature takes.
+NEW_TOKEN = Step("the same with a token (ES256) that is new", _jwt, _bearer)
+
+
+def head(step: Step) -> bytes:
+    """Write a request of a step, as on the wire."""
+    return f"GET / HTTP/1.1\r\nHost: www.example.com\r\n{step.fields()}\r\n".encode()
 
 
 def write(step: Step, folder: Path, address: str, port: int, backend: int) -> bytes:
     """Write the engine's configuration of a step; returns the request, as on the wire.
 
     Args:
-        step: one of `STEPS`.
+        step: one of `STEPS`, or `NEW_TOKEN`.
         folder: gets `engine.json` and `settings.json`.
         address: where the engine listens, and the backend.
         port: the engine's.
@@ -116,7 +133,7 @@ def write(step: Step, folder: Path, address: str, port: int, backend: int) -> by
     upsert = replace(full.upsert, listeners=listeners, endpoints=endpoints)
     (folder / "engine.json").write_bytes(ir.encode(replace(full, upsert=upsert)))
     (folder / "settings.json").write_text(json.dumps({"workers": 1}))
-    return f"GET / HTTP/1.1\r\nHost: www.example.com\r\n{step.fields()}\r\n".encode()
+    return head(step)
 
 
 def _base(address: str) -> list[dict[str, Any]]:

@@ -3,7 +3,8 @@
 The engine decides about a head, writes what goes to the backend and chooses its endpoint, again and again on one
 thread, without a network (`Engine.bench`). Steps take turns, round by round, so that whatever else the machine does
 meets all of them. A step takes what its round takes more than the same round without a policy; the median of the rounds
-counts.
+counts. Beside a token that nobody has seen before stands what the crypto library takes for a signature in the same
+rounds.
 """
 
 from __future__ import annotations
@@ -33,8 +34,14 @@ ANY_PORT = 0
 BACKEND = 9
 #: Of one round.
 REQUESTS = 5_000
+#: Of one round with new tokens: each of them has to be signed.
+NEW_TOKENS = 200
 ROUNDS = 101
 PLAIN = "plain"
+NEW_TOKEN, SIGNATURE = "jwt-new", "signature"
+#: What a token that is new may take of what its signature takes.
+SHARE = 1.1
+STEPS = {**steps.STEPS, NEW_TOKEN: steps.NEW_TOKEN}
 
 
 @dataclass(frozen=True)
@@ -63,12 +70,15 @@ def main() -> int:
     parser.add_argument("--update", action="store_true", help=f"write what is measured to {RESULTS.name}")
     arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:
-        run = {name: stack.enter_context(prepared(step)) for name, step in steps.STEPS.items()}
+        run = {name: stack.enter_context(prepared(step)) for name, step in STEPS.items()}
+        run[SIGNATURE] = signature
         rounds = [{name: once() for name, once in run.items()} for _ in range(arguments.rounds)]
-    plain, times = times_of(rounds, {name: step.bar * 1_000 for name, step in steps.STEPS.items() if step.bar})
-    show(plain, times)
+    bare = statistics.median(round_[SIGNATURE] for round_ in rounds)
+    bars = {name: step.bar * 1_000 for name, step in STEPS.items() if step.bar}
+    plain, times = times_of(rounds, {**bars, NEW_TOKEN: bare * SHARE})
+    show(plain, bare, times)
     if arguments.update:
-        write(plain, times)
+        write(plain, bare, times)
         print(f"written: {RESULTS}")
     return 0
 
@@ -89,14 +99,24 @@ def prepared(step: steps.Step) -> Iterator[Callable[[], float]]:
                 raise SystemExit(f"the engine cannot listen: {report}")
 
             def once() -> float:
+                is_new = step is steps.NEW_TOKEN
+                heads, times = ([steps.head(step) for _ in range(NEW_TOKENS)], 1) if is_new else ([head], REQUESTS)
                 began = time.thread_time_ns()
-                engine.bench(head, REQUESTS)
-                return (time.thread_time_ns() - began) / REQUESTS
+                engine.bench(heads, times)
+                return (time.thread_time_ns() - began) / (len(heads) * times)
 
             once()  # what is verified once is remembered from here on
             yield once
         finally:
             engine.shutdown()
+
+
+def signature() -> float:
+    """Nanoseconds of the processor's time that the crypto library takes to verify the signature of a token."""
+    token, keys = steps.token(), steps.key_set()
+    began = time.thread_time_ns()
+    _native.bench_signature(token, keys, NEW_TOKENS)
+    return (time.thread_time_ns() - began) / NEW_TOKENS
 
 
 def times_of(rounds: list[dict[str, float]], bars: dict[str, float]) -> tuple[float, dict[str, Time]]:
@@ -109,19 +129,20 @@ def times_of(rounds: list[dict[str, float]], bars: dict[str, float]) -> tuple[fl
     return statistics.median(round_[PLAIN] for round_ in rounds), times
 
 
-def show(plain: float, times: dict[str, Time]) -> None:
-    table = Table(title=f"What policies take of a request's time, in nanoseconds; without any it takes {plain:,.0f}")
+def show(plain: float, bare: float, times: dict[str, Time]) -> None:
+    title = f"What policies take of a request's time, in nanoseconds; without any it takes {plain:,.0f}"
+    table = Table(title=f"{title}, a signature alone {bare:,.0f}")
     for name in ("step", "nanoseconds", "middle half", "share", "bar", ""):
         table.add_column(name, justify="left" if name in {"step", ""} else "right")
     for name, found in times.items():
         low, high = found.middle
         share = f"{found.nanoseconds / plain:+.0%}"
         row = (f"{found.nanoseconds:,.0f}", f"{low:,.0f} to {high:,.0f}", share, f"{found.bar:,.0f}", found.verdict)
-        table.add_row(steps.STEPS[name].title, *row)
+        table.add_row(STEPS[name].title, *row)
     Console().print(table)
 
 
-def write(plain: float, times: dict[str, Time]) -> None:
+def write(plain: float, bare: float, times: dict[str, Time]) -> None:
     figures = {
         name: {"nanoseconds": round(found.nanoseconds), "bar": round(found.bar), "verdict": found.verdict}
         for name, found in times.items()
@@ -130,6 +151,7 @@ def write(plain: float, times: dict[str, Time]) -> None:
         "unit": "nanoseconds of a request on one thread from its head to its endpoint, without a network",
         "machine": platform.machine(),
         "without policies": round(plain),
+        "a signature of a token alone": round(bare),
         "steps": figures,
     }
     RESULTS.write_text(json.dumps(document, indent=2) + "\n")

@@ -107,9 +107,9 @@ def test_only_what_goes_to_an_endpoint_is_measured(tmp_path: Path) -> None:
     engine = _native.Engine((tmp_path / "settings.json").read_bytes())
     try:
         engine.apply((tmp_path / "engine.json").read_bytes())
-        assert engine.bench(head, 3) > 0
+        assert engine.bench([head], 3) > 0
         for other in (head.replace(b"www.", b"other."), head[:-2]):
             with pytest.raises(ValueError, match="would not go to an endpoint"):
-                engine.bench(other, 1)
+                engine.bench([head, other], 1)
     finally:
         engine.shutdown()

@@ -1,9 +1,12 @@
 //! Pure checks that the control plane makes before something becomes IR.
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use route::table::pattern_facts;
 use sluicegate_core::tls::inspect;
+use std::hint::black_box;
+use std::time::Instant;
 
 /// Facts of a certificate chain and its key, both PEM, as JSON: error, names, `not_before`, `not_after`.
 #[pyfunction]
@@ -60,6 +63,21 @@ pub fn check_token(
             Ok(claims) => (serde_json::to_string(&claims.all).ok(), None),
         },
     }
+}
+
+/// Nanoseconds that the signature of a token takes with the crypto library, verified `rounds` times, and nothing else of it.
+#[pyfunction]
+pub fn bench_signature(py: Python<'_>, token: &str, keys: &str, rounds: u32) -> PyResult<f64> {
+    py.detach(|| {
+        let keys = jwt::KeySet::read(keys.as_bytes()).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let invalid = |why: jwt::Invalid| PyValueError::new_err(why.name());
+        let token = jwt::Token::parse(token.as_bytes()).map_err(invalid)?;
+        let started = Instant::now();
+        for _ in 0..rounds {
+            black_box(black_box(&token).signed_payload(&keys)).map_err(invalid)?;
+        }
+        Ok(started.elapsed().as_secs_f64() * 1e9 / f64::from(rounds.max(1)))
+    })
 }
 
 /// Facts of a regular expression of a match, as JSON: error, size.

@@ -111,11 +111,11 @@ impl Engine {
         })
     }
 
-    /// Nanoseconds that each of `rounds` requests takes from the bytes of its head to its endpoint, without a network. The engine
-    /// serves nobody else meanwhile.
-    fn bench(&self, py: Python<'_>, head: &[u8], rounds: u32) -> PyResult<f64> {
+    /// Nanoseconds that a request takes from the bytes of its head to its endpoint, without a network: of each of `heads`, so often.
+    /// The engine serves nobody else meanwhile.
+    fn bench(&self, py: Python<'_>, heads: Vec<Vec<u8>>, rounds: u32) -> PyResult<f64> {
         py.detach(|| {
-            let rehearsed = self.core()?.rehearse(head, rounds);
+            let rehearsed = self.core()?.rehearse(&heads, rounds);
             rehearsed.map_err(|NotForwarded| PyValueError::new_err("the request would not go to an endpoint at once"))
         })
     }

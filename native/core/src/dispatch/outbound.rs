@@ -11,6 +11,7 @@ use h2::ext::Protocol;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Method, Request, Version};
+use route::policy::Removed;
 use std::mem::MaybeUninit;
 
 /// What asks for another protocol begins so; nothing but the empty line comes after it.
@@ -55,10 +56,24 @@ pub struct Parts<'p> {
     pub tls: bool,
 }
 
+/// How the fields of a request stand that is to be written.
+#[derive(Debug)]
+pub enum Standing<'p, 's> {
+    /// As the client sent them.
+    Sent {
+        /// As of [`ForwardingFields::believed`].
+        believed: Option<bool>,
+        /// What of them does not go on; of whole fields alone.
+        removed: &'p Removed<'p>,
+        /// What goes on behind them.
+        told: &'p [Field<'p>],
+    },
+    /// What the client said of where it comes from is no longer among them: what is, is a filter's.
+    Edited(&'p ForwardingFields<'s>),
+}
+
 impl Outbound {
-    /// `taken`: what the client said of where it comes from, where that is no longer among the fields; what is among them then
-    /// is a filter's.
-    pub fn write(client: &Client, parts: &Parts<'_>, taken: Option<&ForwardingFields<'_>>, mut head: Vec<u8>) -> Self {
+    pub fn write(client: &Client, parts: &Parts<'_>, standing: &Standing<'_, '_>, mut head: Vec<u8>) -> Self {
         head.clear();
         head.extend_from_slice(parts.method.as_bytes());
         head.push(b' ');
@@ -69,17 +84,24 @@ impl Outbound {
         }
         head.extend_from_slice(b" HTTP/1.1\r\n");
         push_field(&mut head, b"host", parts.authority);
-        if let Some(sent) = taken {
-            parts.fields.iter().for_each(|field| push_field(&mut head, field.name, field.value));
-            client.push_forwarding(&mut head, sent, parts.original_authority, parts.fields);
-        } else {
-            let mut sent = ForwardingFields::default();
-            for field in parts.fields {
-                if !take_forwarding(field, &mut sent) {
+        match *standing {
+            Standing::Edited(sent) => {
+                parts.fields.iter().for_each(|field| push_field(&mut head, field.name, field.value));
+                client.push_forwarding(&mut head, sent, parts.original_authority, parts.fields);
+            }
+            Standing::Sent { believed, removed, told } => {
+                let mut sent = ForwardingFields { believed, ..ForwardingFields::default() };
+                let is_whole = removed.is_empty();
+                for field in parts.fields {
+                    if !take_forwarding(field, &mut sent) && (is_whole || !removed.takes_field(field)) {
+                        push_field(&mut head, field.name, field.value);
+                    }
+                }
+                for field in told {
                     push_field(&mut head, field.name, field.value);
                 }
+                client.push_forwarding(&mut head, &sent, parts.original_authority, told);
             }
-            client.push_forwarding(&mut head, &sent, parts.original_authority, &[]);
         }
         match parts.framing {
             Framing::Length(length) => {

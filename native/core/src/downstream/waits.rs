@@ -193,7 +193,7 @@ fn what_was_found_goes_on_behind_the_wait() {
         let found = Passage {
             forward: vec![("x".into(), b"found".to_vec())],
             respond: vec![("y".into(), b"added".to_vec())],
-            removed: vec![Removal::Field("X".into())],
+            removed: vec![Removal::Field("X".into())].into(),
             ..Passage::default()
         };
         let gate = Gate::finding(Outcome::Pass, found);

@@ -107,7 +107,7 @@ impl Chain {
 
     /// Run the steps from `first` on, of a request without a rule those that need none. `held`: takes what is counted for as
     /// long as the request lasts.
-    pub fn run(&self, first: usize, facts: &Facts<'_>, passage: &mut Passage, held: &mut Held) -> Admission {
+    pub fn run<'g>(&'g self, first: usize, facts: &Facts<'_>, passage: &mut Passage<'g>, held: &mut Held) -> Admission {
         if self.invalid {
             return Admission::Denied(self.refuse_unusable());
         }

@@ -41,7 +41,7 @@ impl Draws {
 }
 
 /// Draw for a request.
-pub fn run(policy: &Compiled, facts: &Facts<'_>, passage: &Passage) -> StepResult {
+pub fn run(policy: &Compiled, facts: &Facts<'_>, passage: &Passage<'_>) -> StepResult {
     let Some((fault, faults)) = faults_of(policy) else {
         return StepResult::Done(Outcome::deny(ErrorCode::PolicyInvalid));
     };

@@ -14,7 +14,7 @@ pub struct Gate {
     pub passes: Arc<Semaphore>,
     outcome: Outcome,
     /// What it finds out.
-    found: Passage,
+    found: Passage<'static>,
 }
 
 impl Gate {
@@ -22,7 +22,7 @@ impl Gate {
         Self::finding(outcome, Passage::default())
     }
 
-    pub fn finding(outcome: Outcome, found: Passage) -> Self {
+    pub fn finding(outcome: Outcome, found: Passage<'static>) -> Self {
         let closed = || Arc::new(Semaphore::new(0));
         Self { waiting: closed(), passes: closed(), outcome, found }
     }

@@ -121,7 +121,7 @@ impl Outcome {
 pub struct Answered {
     pub outcome: Outcome,
     /// What was found out by that, in addition to what was known.
-    pub found: Passage,
+    pub found: Passage<'static>,
 }
 
 /// An answer that somebody has to be asked for.
@@ -223,7 +223,7 @@ impl Step {
     }
 
     /// `held`: takes what it counts for as long as the request lasts.
-    fn run(&self, facts: &Facts<'_>, passage: &mut Passage, held: &mut Held) -> StepResult {
+    fn run<'g>(&'g self, facts: &Facts<'_>, passage: &mut Passage<'g>, held: &mut Held) -> StepResult {
         StepResult::Done(match self {
             Self::Judged(policy, level) => match policy.judge(*level, facts, passage) {
                 // Who says that others have to be asked has a step of its own.

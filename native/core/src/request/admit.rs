@@ -29,7 +29,7 @@ pub fn admit<'g>(
     client: &Client,
     generation: &'g Generation,
     inbound: &Inbound<'_>,
-    place: Place,
+    place: Place<'g>,
     buffer: Vec<u8>,
     record: &mut Entry<'g>,
 ) -> Plan<'g> {
@@ -48,7 +48,7 @@ fn try_admit<'g>(
     client: &Client,
     generation: &'g Generation,
     inbound: &Inbound<'_>,
-    place: Place,
+    place: Place<'g>,
     buffer: Vec<u8>,
     record: &mut Entry<'g>,
 ) -> Result<Plan<'g>, Box<Failed<'g>>> {
@@ -179,7 +179,7 @@ fn edits_of<'g>(
     inbound: &Inbound<'_>,
     routed: &Routed<'g, '_>,
     chain: Option<&'g Chain>,
-    passage: Passage,
+    passage: Passage<'_>,
 ) -> ResponseEdits<'g> {
     let filters = &routed.found.rule.filters;
     let proxies = chain.and_then(Chain::trusted_proxies);

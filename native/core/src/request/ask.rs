@@ -2,7 +2,7 @@
 
 use crate::dispatch::MirrorTo;
 use crate::dispatch::ask::{Heard, Question, ask};
-use crate::dispatch::outbound::{Outbound, Parts};
+use crate::dispatch::outbound::{Outbound, Parts, Standing};
 use crate::message::client::Client;
 use crate::message::forwarding::{ForwardingFields, take_forwarding};
 use crate::message::grpc;
@@ -101,7 +101,7 @@ fn outbound(client: &Client, believed: Option<bool>, message: &Message, tls: boo
         trailers: message.grpc,
         tls,
     };
-    Outbound::write(client, &parts, Some(&forwarding), Vec::new())
+    Outbound::write(client, &parts, &Standing::Edited(&forwarding), Vec::new())
 }
 
 fn as_field((name, value): &(Vec<u8>, Vec<u8>)) -> Field<'_> {

@@ -59,7 +59,12 @@ pub fn note(chain: &Chain, inbound: &Inbound<'_>, record: &mut Entry<'_>) {
 }
 
 /// Run a chain from where a request stands in it.
-pub fn consult(chain: &Chain, place: Place, facts: &Facts<'_>, record: &mut Entry<'_>) -> (Admission, Passage) {
+pub fn consult<'g>(
+    chain: &'g Chain,
+    place: Place<'g>,
+    facts: &Facts<'_>,
+    record: &mut Entry<'_>,
+) -> (Admission, Passage<'g>) {
     let Place { step, outcome, mut passage } = place;
     let admission = match outcome {
         Outcome::Pass => chain.run(step, facts, &mut passage, record.held()),

@@ -31,7 +31,7 @@ pub struct Waiting<'g> {
     pub head: OwnedHead,
     /// Step of the chain that comes next.
     pub next: usize,
-    pub passage: Passage,
+    pub passage: Passage<'g>,
     /// Of the whole request, from its start (`HTTPRouteTimeouts.request`).
     pub limit: Option<Duration>,
     pub buffer: Vec<u8>,
@@ -39,16 +39,16 @@ pub struct Waiting<'g> {
 
 /// Where in the chain a request stands.
 #[derive(Debug)]
-pub struct Place {
+pub struct Place<'g> {
     /// Steps that were run.
     pub step: usize,
     /// What the last one of them said.
     pub outcome: Outcome,
     /// What they left behind.
-    pub passage: Passage,
+    pub passage: Passage<'g>,
 }
 
-impl Place {
+impl Place<'_> {
     /// Of a request that has just come.
     pub fn start() -> Self {
         Self { step: 0, outcome: Outcome::Pass, passage: Passage::default() }

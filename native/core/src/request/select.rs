@@ -1,7 +1,7 @@
 //! From an admitted request to what is sent: choose its backend and its mirrors, run the filters, write the head. No I/O, no
 //! waiting.
 
-use crate::dispatch::outbound::{Outbound, Parts};
+use crate::dispatch::outbound::{Outbound, Parts, Standing};
 use crate::dispatch::{CopyTo, Forward, MirrorTo, websocket_handshake};
 use crate::error::ErrorCode;
 use crate::message::client::Client;
@@ -31,7 +31,7 @@ use std::time::Duration;
 /// What policies leave of a request that they let pass.
 #[derive(Debug)]
 pub struct Passed<'c> {
-    pub passage: Passage,
+    pub passage: Passage<'c>,
     pub chain: Option<&'c Chain>,
     /// What stands in for errors.
     pub pages: Option<Box<Pages<'c>>>,
@@ -96,7 +96,9 @@ pub fn select<'g>(
         pages.backend(&backend.id);
     }
     passage.chosen(place);
-    passage.removed.extend(backend.session(&rule.ir).and_then(|session| removal(session, head.fields)));
+    if let Some(removal) = backend.session(&rule.ir).and_then(|session| removal(session, head.fields)) {
+        passage.removed.push(removal);
+    }
     let filters = [&rule.filters, &chosen.filters];
     let make =
         |filters: &Filters| filters.make(|| values(client, inbound, routed, proxies, passage.identity.as_deref()));
@@ -229,18 +231,20 @@ fn write_outbound(
     client: &Client,
     parts: Parts<'_>,
     sent_fields: usize,
-    (passage, believed): (&Passage, Option<bool>),
+    (passage, believed): (&Passage<'_>, Option<bool>),
     filters: &[(&Filters, &[MadeValue]); 2],
     prefix_length: Option<usize>,
     buffer: Vec<u8>,
 ) -> Result<Outbound, NoPath> {
     let (sent, set) = parts.fields.split_at(sent_fields);
+    let told = passage.forward.iter().map(|(name, value)| Field { name: name.as_bytes(), value });
     if set.is_empty()
-        && passage.is_plain()
-        && believed.is_none()
+        && passage.removed.is_of_fields()
         && filters.iter().all(|(filters, _)| filters.request.is_empty() && filters.rewrite.is_none())
     {
-        return Ok(Outbound::write(client, &parts, None, buffer));
+        let told: SmallVec<[Field<'_>; 4]> = told.collect();
+        let standing = Standing::Sent { believed, removed: &passage.removed, told: &told };
+        return Ok(Outbound::write(client, &parts, &standing, buffer));
     }
     let stripped = Stripped::of(&passage.removed, parts.fields, parts.query);
     // What the client says of where it comes from goes first: what is there afterwards is what a filter wants sent.
@@ -249,7 +253,7 @@ fn write_outbound(
     let mut fields: EditedFields<'_> = kept.chain(set).copied().collect();
     let mut query = parts.query;
     stripped.apply(&mut fields, &mut query);
-    fields.extend(passage.forward.iter().map(|(name, value)| Field { name: name.as_bytes(), value }));
+    fields.extend(told);
     let mut authority = Cow::Borrowed(parts.authority);
     let mut path = Cow::Borrowed(parts.path);
     for &(filters, made) in filters {
@@ -265,7 +269,7 @@ fn write_outbound(
     Ok(Outbound::write(
         client,
         &Parts { path: &path, query, authority: &authority, fields: &fields, ..parts },
-        Some(&forwarding),
+        &Standing::Edited(&forwarding),
         buffer,
     ))
 }

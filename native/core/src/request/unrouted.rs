@@ -24,7 +24,7 @@ pub fn unrouted<'g>(
     client: &Client,
     inbound: &Inbound<'_>,
     unrouted: &Unrouted<'g, '_>,
-    place: Place,
+    place: Place<'g>,
     buffer: Vec<u8>,
     record: &mut Entry<'g>,
 ) -> Result<Plan<'g>, Box<Failed<'g>>> {
@@ -75,7 +75,7 @@ fn failed<'g>(
     denial: Denial,
     listener: &'g Arc<Listener>,
     chain: Option<&'g Chain>,
-    passage: Passage,
+    passage: Passage<'_>,
     inbound: &Inbound<'_>,
 ) -> Box<Failed<'g>> {
     let edits = ResponseEdits::default().at(listener, |_| MadeValues::new());

@@ -1,6 +1,6 @@
 //! Credentials that a backend does not get: an API key that it could use elsewhere, a password that it could keep.
 
-use super::{Compiled, Removal};
+use super::{Compiled, Removal, Removed};
 use crate::ir::{KeySource, Policy};
 use crate::query;
 use crate::table::EditedFields;
@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What is left of a request without its credentials. It holds what had to be written anew; [`Stripped::apply`] puts it in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stripped<'p> {
-    removed: &'p [Removal],
+    removed: &'p Removed<'p>,
     /// All cookies that are left.
     cookies: Option<Vec<u8>>,
     query: Option<String>,
@@ -19,7 +19,7 @@ pub struct Stripped<'p> {
 
 impl<'p> Stripped<'p> {
     /// `query`: as it is forwarded otherwise.
-    pub fn of(removed: &'p [Removal], fields: &[Field<'_>], query: Option<&str>) -> Self {
+    pub fn of(removed: &'p Removed<'p>, fields: &[Field<'_>], query: Option<&str>) -> Self {
         let cookies: Vec<&str> = names(removed, |removal| match removal {
             Removal::Cookie(name) => Some(name),
             Removal::Field(_) | Removal::Scheme { .. } | Removal::Query(_) => None,
@@ -41,7 +41,7 @@ impl<'p> Stripped<'p> {
 
     /// Take the credentials out of fields and query.
     pub fn apply<'s>(&'s self, fields: &mut EditedFields<'s>, query: &mut Option<&'s str>) {
-        fields.retain(|field| !self.removed.iter().any(|removal| removal.takes_field(field)));
+        fields.retain(|field| !self.removed.takes_field(field));
         if let Some(cookies) = &self.cookies {
             fields.retain(|field| !is_cookie(field));
             if !cookies.is_empty() {
@@ -80,7 +80,7 @@ pub fn masked(target: &str, secret: &[String]) -> Option<String> {
     Some(format!("{path}?{}", pairs.collect::<Vec<_>>().join("&")))
 }
 
-fn names<'r>(removed: &'r [Removal], of: impl Fn(&'r Removal) -> Option<&'r String>) -> Vec<&'r str> {
+fn names<'r>(removed: &'r Removed<'_>, of: impl Fn(&'r Removal) -> Option<&'r String>) -> Vec<&'r str> {
     removed.iter().filter_map(of).map(String::as_str).collect()
 }
 
@@ -109,7 +109,8 @@ mod tests {
         let sent = [("X-Key", "1"), ("cookie", "a=1; key=2"), ("x", "3"), ("x_key", "4"), ("Cookie", "b=5;key=6")];
         let sent = sent.map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() });
         let removed =
-            [Removal::Field("x-key".into()), Removal::Cookie("key".to_owned()), Removal::Query("k y".to_owned())];
+            vec![Removal::Field("x-key".into()), Removal::Cookie("key".to_owned()), Removal::Query("k y".to_owned())];
+        let removed = removed.into();
         let stripped = Stripped::of(&removed, &sent, Some("a=1&k+y=2&b&k%20y=3"));
         let (mut fields, mut query) = (sent.to_vec().into(), Some("a=1&k+y=2&b&k%20y=3"));
         stripped.apply(&mut fields, &mut query);
@@ -123,7 +124,7 @@ mod tests {
     fn a_scheme_is_taken_out_and_no_other() {
         let values = ["Basic YTpi", " basic\tYTpi", "BASIC", "Bearer Basic", "Bas", ""];
         let sent = values.map(|value| Field { name: b"Authorization", value: value.as_bytes() });
-        let removed = [Removal::Scheme { name: "authorization".into(), scheme: "Basic".into() }];
+        let removed = vec![Removal::Scheme { name: "authorization".into(), scheme: "Basic".into() }].into();
         let stripped = Stripped::of(&removed, &sent, None);
         let (mut fields, mut query) = (sent.to_vec().into(), None);
         stripped.apply(&mut fields, &mut query);
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn nothing_may_be_left() {
         let sent = [Field { name: b"cookie", value: b"key=2" }];
-        let removed = [Removal::Cookie("key".to_owned()), Removal::Query("key".to_owned())];
+        let removed = vec![Removal::Cookie("key".to_owned()), Removal::Query("key".to_owned())].into();
         let stripped = Stripped::of(&removed, &sent, Some("key=1"));
         let (mut fields, mut query) = (sent.to_vec().into(), Some("key=1"));
         stripped.apply(&mut fields, &mut query);

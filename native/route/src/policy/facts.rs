@@ -1,6 +1,6 @@
 //! What policies see of a request or a connection, and what they leave behind.
 
-use super::{AnswerField, ClientCertificate, SentHead, is_forwardable, same_field};
+use super::{AnswerField, ClientCertificate, Removal, Removed, SentHead, is_forwardable, same_field};
 use codec::{Field, is_value};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -112,21 +112,6 @@ impl ForwardField {
     }
 }
 
-/// A credential of a request that its backend does not get.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Removal {
-    /// Fields of this name, in any spelling.
-    Field(Cow<'static, str>),
-    /// Those of them whose values begin with a scheme, whatever the case: what stands behind another one is not ours to take.
-    Scheme {
-        name: Cow<'static, str>,
-        scheme: Cow<'static, str>,
-    },
-    Cookie(String),
-    /// Pairs of the query with this name.
-    Query(String),
-}
-
 impl Proof {
     pub const fn name(self) -> &'static str {
         match self {
@@ -139,29 +124,9 @@ impl Proof {
     }
 }
 
-impl Removal {
-    /// Whether it takes out fields of this name, in any spelling, whatever they say.
-    pub fn takes(&self, name: &[u8]) -> bool {
-        matches!(self, Self::Field(removed) if same_field(removed.as_bytes(), name))
-    }
-
-    /// Whether it takes out a field.
-    pub fn takes_field(&self, field: &Field<'_>) -> bool {
-        match self {
-            Self::Field(_) => self.takes(field.name),
-            Self::Scheme { name, scheme } => {
-                let start = field.value.trim_ascii_start().get(..scheme.len());
-                same_field(name.as_bytes(), field.name)
-                    && start.is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
-            }
-            Self::Cookie(_) | Self::Query(_) => false,
-        }
-    }
-}
-
 /// What the steps so far have found out about a request, and done to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Passage {
+pub struct Passage<'p> {
     /// Shared by the requests that proved the same.
     pub identity: Option<Arc<Identity>>,
     /// Place at the listener of the credentials that proved it ([`Level::place`](super::Level::place)).
@@ -172,10 +137,10 @@ pub struct Passage {
     pub of_backends: Vec<(usize, AnswerField)>,
     /// Appended to the response, whoever gives it.
     pub respond: Vec<AnswerField>,
-    pub removed: Vec<Removal>,
+    pub removed: Removed<'p>,
 }
 
-impl Passage {
+impl Passage<'_> {
     /// Somebody proved who they are, by credentials with this place at the listener. The first proof counts: an overriding one
     /// comes before all others.
     pub fn prove(&mut self, identity: Arc<Identity>, place: Option<usize>) {
@@ -201,7 +166,7 @@ impl Passage {
     }
 
     /// Add what somebody has found out who was asked. What it removes it may say itself, in several fields of a name.
-    pub fn add(&mut self, found: Self) {
+    pub fn add(&mut self, found: Passage<'static>) {
         if let Some(identity) = found.identity {
             self.prove(identity, found.proved_by);
         }
@@ -211,7 +176,7 @@ impl Passage {
         self.forward.extend(told);
         self.of_backends.extend(found.of_backends);
         self.respond.extend(found.respond);
-        self.removed.extend(found.removed);
+        self.removed.append(found.removed);
     }
 
     /// A credential of the gateway's own: what the client sent under its name does not go on, in any spelling, nor what
@@ -240,17 +205,12 @@ impl Passage {
             && value.trim_ascii() == value
             && !self.forward.iter().any(|(told, _)| same_field(told.as_bytes(), name.as_bytes()))
     }
-
-    /// The request goes on as it came.
-    pub fn is_plain(&self) -> bool {
-        self.forward.is_empty() && self.removed.is_empty()
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Identity, Passage, Proof, Removal};
-    use crate::policy::AnswerField;
+    use super::{Identity, Passage, Proof};
+    use crate::policy::{AnswerField, Removal};
     use std::sync::Arc;
 
     fn fields(pairs: &[(&'static str, &str)]) -> Vec<AnswerField> {
@@ -288,7 +248,7 @@ mod tests {
             Passage { forward: fields(&[("x-user", "bob"), ("x-mail", "b"), ("x-role", "r")]), ..Passage::default() };
         let forward = fields(&[("x_user", "eve"), ("x_user", "eva"), ("content-length", "5"), ("x-role", "root")]);
         let removed = vec![Removal::Field("x_user".into()), Removal::Field("X-Mail".into())];
-        passage.add(Passage { forward, removed, ..Passage::default() });
+        passage.add(Passage { forward, removed: removed.into(), ..Passage::default() });
         assert_eq!(passage.forward, fields(&[("x-role", "r"), ("x_user", "eve"), ("x_user", "eva")]));
     }
 }

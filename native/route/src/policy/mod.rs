@@ -16,6 +16,7 @@ mod kept;
 mod networks;
 mod owned;
 mod rate_limit;
+mod removed;
 mod told;
 mod withheld;
 
@@ -28,13 +29,14 @@ pub use body::BodyLimit;
 pub use certificate_header::CertificateHeader;
 pub use credentials::{Stripped, masked, secret_pairs};
 pub use external::External;
-pub use facts::{ConnectionFacts, Facts, ForwardField, Identity, Passage, Proof, Removal};
+pub use facts::{ConnectionFacts, Facts, ForwardField, Identity, Passage, Proof};
 pub use filter::{Credential, ErrorPages, Fault, Page};
 pub use head::{HeadLimits, SentHead};
 pub use kept::Kept;
 pub use networks::Networks;
 pub use owned::{OwnedFields, is_forwardable, same_field};
 pub use rate_limit::{RateLimit, inputs};
+pub use removed::{Removal, Removed};
 pub use told::told;
 pub use withheld::Withheld;
 
@@ -245,7 +247,7 @@ impl Compiled {
     }
 
     /// Judge a request, as far as that can be done here. `level`: of the policy.
-    pub fn judge(&self, level: Level, facts: &Facts<'_>, passage: &mut Passage) -> Verdict {
+    pub fn judge(&self, level: Level, facts: &Facts<'_>, passage: &mut Passage<'_>) -> Verdict {
         match &self.judge {
             // What stands in for errors is asked where there is one.
             Judge::Nothing | Judge::Address(_) | Judge::ErrorPages(_) => Verdict::Pass,
@@ -306,11 +308,11 @@ pub struct Said {
 
 /// Ask policies in their order, up to the first that refuses. Who would have to ask somebody is taken to be content.
 /// `levels`: of each policy, as [`Joined`](crate::table::Joined) has them.
-pub fn judge_all(
-    policies: &[Arc<Compiled>],
+pub fn judge_all<'p>(
+    policies: &'p [Arc<Compiled>],
     levels: &[Level],
     facts: &Facts<'_>,
-    passage: &mut Passage,
+    passage: &mut Passage<'p>,
 ) -> (Vec<Said>, Option<Denial>) {
     let mut said = Vec::new();
     // One that cannot be honoured refuses whatever the others say.

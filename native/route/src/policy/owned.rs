@@ -84,7 +84,8 @@ pub fn same_field(one: &[u8], two: &[u8]) -> bool {
         (true, true) => one.eq_ignore_ascii_case(two),
         (one, two) => one == two,
     };
-    one.len() == two.len() && one.iter().zip(two).all(same)
+    // Most are written alike, and that is told sooner.
+    one.len() == two.len() && (one.eq_ignore_ascii_case(two) || one.iter().zip(two).all(same))
 }
 
 #[cfg(test)]

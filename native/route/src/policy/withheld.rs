@@ -1,14 +1,14 @@
 //! Fields that a backend gets from its policies and filters or not at all, wherever in a message they stand: some take a trailer
 //! for a field of the head (RFC 9110 section 6.5.1), and who sends one late would be who it wants to be.
 
-use super::{OwnedFields, Removal};
+use super::{OwnedFields, Removed};
 use crate::table::{Filters, PreRouting};
 
 /// Names of fields that no trailer of a request may have.
 #[derive(Debug, Default)]
 pub struct Withheld<'g> {
     owned: Option<&'g OwnedFields>,
-    removed: Vec<Removal>,
+    removed: Removed<'g>,
     /// Of the listener, which edit before a rule is chosen.
     before: Option<&'g PreRouting>,
     /// Of the rule and its backend.
@@ -17,7 +17,7 @@ pub struct Withheld<'g> {
 
 impl<'g> Withheld<'g> {
     /// What policies may set, and what was taken out of the head.
-    pub fn of(owned: Option<&'g OwnedFields>, removed: Vec<Removal>) -> Self {
+    pub fn of(owned: Option<&'g OwnedFields>, removed: Removed<'g>) -> Self {
         Self { owned, removed, ..Self::default() }
     }
 

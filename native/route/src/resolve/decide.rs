@@ -160,13 +160,13 @@ impl<'r> Ruled<'r> {
     }
 
     /// What edits write.
-    fn made(&self, passage: &Passage) -> Made {
+    fn made(&self, passage: &Passage<'_>) -> Made {
         let of = |filters: &Filters| filters.make(|| self.inputs(passage));
         Made { rule: of(&self.found.rule.filters), listener: self.listener.answers().map(of).unwrap_or_default() }
     }
 
     /// What expressions may ask of it.
-    fn inputs<'i>(&'i self, passage: &'i Passage) -> Inputs<'i> {
+    fn inputs<'i>(&'i self, passage: &'i Passage<'_>) -> Inputs<'i> {
         let identity = passage.identity.as_deref();
         Inputs {
             method: self.head.method,
@@ -186,7 +186,7 @@ impl<'r> Ruled<'r> {
 }
 
 /// What a request comes to that its policies let pass.
-fn act(table: &Table, ruled: &Ruled<'_>, action: Action, passage: &Passage) -> Decision {
+fn act(table: &Table, ruled: &Ruled<'_>, action: Action, passage: &Passage<'_>) -> Decision {
     match action {
         Action::Answer(own) => answered(own, ruled),
         _ => forward(table, ruled, passage),
@@ -331,7 +331,7 @@ fn socket_of(table: &Table, transport: Transport, address: Option<IpAddr>, port:
     }
 }
 
-fn forward(table: &Table, ruled: &Ruled<'_>, passage: &Passage) -> Decision {
+fn forward(table: &Table, ruled: &Ruled<'_>, passage: &Passage<'_>) -> Decision {
     let Ruled { request, found, head, .. } = *ruled;
     let slot = if found.rule.total_weight == 0 { 0 } else { request.entropy % found.rule.total_weight };
     let (index, chosen, backend) = match pick(table, found, slot) {
@@ -381,14 +381,16 @@ fn forward(table: &Table, ruled: &Ruled<'_>, passage: &Passage) -> Decision {
 fn forwarded(
     ruled: &Ruled<'_>,
     edits: &[Edits<'_>; 2],
-    passage: &Passage,
+    passage: &Passage<'_>,
     session: Option<&Session>,
 ) -> Result<Message, NoPath> {
     let Ruled { found, head, sent_fields, .. } = *ruled;
     let (sent, set) = head.fields.split_at(sent_fields);
     let kept = sent.iter().filter(|field| !is_forwarding_name(field.name));
     let mut removed = passage.removed.clone();
-    removed.extend(session.and_then(|session| session::removal(session, head.fields)));
+    if let Some(removal) = session.and_then(|session| session::removal(session, head.fields)) {
+        removed.push(removal);
+    }
     let stripped = Stripped::of(&removed, head.fields, head.query);
     let mut fields: EditedFields<'_> = kept.chain(set).copied().collect();
     let mut query = head.query;

@@ -5,7 +5,7 @@ use super::reply::{Edits, denied, edited_response, owned_answer};
 use super::sample::facts;
 use super::whence::Whence;
 use super::{Request, Unrouted};
-use crate::policy::{self, OwnedFields, Passage, Said};
+use crate::policy::{self, AnswerField, OwnedFields, Passage, Said};
 use crate::table::{EditedFields, Joined, RequestHead};
 use codec::Framing;
 
@@ -16,28 +16,27 @@ pub(super) fn decide_unrouted(
     unrouted: &Unrouted<'_, '_>,
 ) -> Decision {
     let listener = unrouted.listener;
-    let (mut passage, mut said) = (Passage::default(), Vec::new());
+    let (mut respond, mut said) = (Vec::new(), Vec::new());
     let mut decision = Decision::respond(404, "no_route");
     if let Some(joined) = listener.policies_without_rule() {
-        let (words, denial) = ask(request, asked, unrouted, joined, &mut passage);
-        said = words;
+        let denial;
+        (said, denial, respond) = ask(request, asked, unrouted, joined);
         decision = denial.map_or(decision, denied);
     }
     // Of what has no rule nothing is known that an expression could ask.
     let edits: Vec<Edits<'_>> = listener.answers().map(|own| (own, &[][..])).into_iter().collect();
     decision.response = decision.response.map(|answer| edited_response(&answer, &edits, None));
-    let decision = decision.with_appended(owned_answer(&passage.respond));
+    let decision = decision.with_appended(owned_answer(&respond));
     Decision { listener: Some(listener.id().to_owned()), policies: said, ..decision }
 }
 
-/// Ask the policies of a listener, but for those that act on what goes to a backend.
+/// Ask the policies of a listener, but for those that act on what goes to a backend; and what the answer has besides.
 fn ask(
     request: &DecisionRequest,
     asked: (&Request<'_>, Framing),
     unrouted: &Unrouted<'_, '_>,
     joined: &Joined,
-    passage: &mut Passage,
-) -> (Vec<Said>, Option<policy::Denial>) {
+) -> (Vec<Said>, Option<policy::Denial>, Vec<AnswerField>) {
     let Unrouted { listener, head, sent_fields } = unrouted;
     let (policies, levels): (Vec<_>, Vec<_>) = joined
         .policies
@@ -56,5 +55,7 @@ fn ask(
     let origin = request.origin(listener, &fields[..sent_fields], head.authority, &mut list);
     let told = origin.tell(&fields, sent_fields);
     let facts = facts(request, asked, listener, None, &head, Some(&told));
-    policy::judge_all(&policies, &levels, &facts, passage)
+    let mut passage = Passage::default();
+    let (said, denial) = policy::judge_all(&policies, &levels, &facts, &mut passage);
+    (said, denial, passage.respond)
 }

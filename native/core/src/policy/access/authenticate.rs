@@ -33,7 +33,7 @@ impl Authenticate {
         Group::all(&joined.policies, &joined.levels).into_iter().map(of).collect()
     }
 
-    pub fn run(&self, facts: &Facts<'_>, passage: &mut Passage) -> StepResult {
+    pub fn run<'g>(&'g self, facts: &Facts<'_>, passage: &mut Passage<'g>) -> StepResult {
         let members = Member::all(self.members.iter().map(|(policy, place)| (policy, *place)));
         let exempt = self.exempt.as_ref().and_then(|policy| match &policy.judge {
             Judge::Exempt(exempt) => Some(exempt),
@@ -94,7 +94,7 @@ impl Authenticate {
         place: usize,
         refuse: &dyn Fn(&str) -> Outcome,
         facts: &Facts<'_>,
-        passage: &mut Passage,
+        passage: &mut Passage<'_>,
     ) -> StepResult {
         let (policy, at) = &self.members[place];
         let result = match (&policy.judge, State::of_policy(policy)) {
@@ -130,7 +130,7 @@ impl Authenticate {
 /// What comes of a password that is right.
 struct Found {
     policy: Arc<Compiled>,
-    accepted: Passage,
+    accepted: Passage<'static>,
 }
 
 fn verify(
@@ -139,7 +139,7 @@ fn verify(
     Found { policy, accepted }: Found,
     refuse: &dyn Fn(&str) -> Outcome,
     client: Option<IpAddr>,
-    passage: &mut Passage,
+    passage: &mut Passage<'_>,
 ) -> StepResult {
     let work = match users.ask(credentials) {
         Known::Right => {

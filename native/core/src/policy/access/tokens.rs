@@ -113,7 +113,7 @@ impl Tokens {
     ///
     /// # Errors
     /// It is not valid now, or nobody can say.
-    pub fn look_at(&self, token: &[u8], place: Option<usize>, passage: &mut Passage) -> Result<(), Unbelieved> {
+    pub fn look_at(&self, token: &[u8], place: Option<usize>, passage: &mut Passage<'_>) -> Result<(), Unbelieved> {
         let believed = self.believe(token, since_1970())?;
         for (name, value) in &believed.forward {
             passage.tell(name.clone(), value.clone());

@@ -100,7 +100,7 @@ enum Meaning {
 }
 
 /// Ask about a request, unless what would be said is remembered.
-pub fn run(policy: &Arc<Compiled>, facts: &Facts<'_>, passage: &mut Passage) -> StepResult {
+pub fn run(policy: &Arc<Compiled>, facts: &Facts<'_>, passage: &mut Passage<'_>) -> StepResult {
     let Judge::External(external) = &policy.judge else {
         return StepResult::Done(Outcome::deny(ErrorCode::PolicyInvalid));
     };
@@ -192,7 +192,8 @@ impl Ask {
             Meaning::Allowed { forward, respond, removed } => {
                 // What the client sent by that name is not what the service has said.
                 let replaced = forward.iter().map(|(name, _)| Removal::Field(name.clone()));
-                found.removed = replaced.chain(removed.into_iter().map(|name| Removal::Field(name.into()))).collect();
+                let removed = removed.into_iter().map(|name| Removal::Field(name.into()));
+                found.removed = replaced.chain(removed).collect::<Vec<_>>().into();
                 (found.forward, found.respond) = (forward, respond);
                 Outcome::Pass
             }

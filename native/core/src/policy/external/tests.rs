@@ -236,7 +236,7 @@ fn who_may_pass() {
     assert!(matches!(outcome, Outcome::Pass));
     assert_eq!(pairs(&found.forward), [("x-user", "ada"), ("x-group", "a"), ("x-group", "b")]);
     assert_eq!(pairs(&found.respond), [("set-cookie", "s=1")]);
-    assert!(found.removed.contains(&Removal::Field("x-user".into())));
+    assert!(found.removed.iter().any(|it| *it == Removal::Field("x-user".into())));
     let named = ExternalService {
         allowed_response_headers: vec!["x-user".to_owned(), "content-length".to_owned(), "host".to_owned()],
         ..all
@@ -329,7 +329,8 @@ fn what_grpc_says() {
     assert!(matches!(outcome, Outcome::Pass));
     assert_eq!(pairs(&found.forward), [("x-user", "ada")]);
     assert_eq!(pairs(&found.respond), [("x-told", "1")]);
-    assert_eq!(found.removed, [Removal::Field("x-user".into()), Removal::Field("x-secret".into())]);
+    let removed = [Removal::Field("x-user".into()), Removal::Field("x-secret".into())];
+    assert!(found.removed.iter().eq(&removed));
     // A message without content is OK, as this language has it.
     assert!(matches!(heard_grpc(&frame(b""), 200, Some(0)).outcome, Outcome::Pass));
     for (code, http, status) in

@@ -23,7 +23,7 @@ pub fn run(
     policy: &Compiled,
     (turn, believed): (Turn, &Believed),
     facts: &Facts<'_>,
-    passage: &mut Passage,
+    passage: &mut Passage<'_>,
     held: &mut Held,
 ) -> Outcome {
     let Some((compiled, limits)) = limits_of(policy) else {

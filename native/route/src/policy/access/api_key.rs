@@ -1,10 +1,10 @@
 //! API keys: only their SHA-256 digests are kept, and looked up as a whole, so that nothing tells how much of a key is right.
 
 use super::authenticate::challenge;
-use super::credentials::Source;
+use super::credentials::{Source, removals};
 use super::{Authenticator, Presented};
 use crate::ir::AccessApiKey;
-use crate::policy::{Facts, ForwardField, Identity, Passage, Proof};
+use crate::policy::{Facts, ForwardField, Identity, Proof, Removal};
 use ahash::AHashMap;
 use aws_lc_rs::digest::{SHA256, digest};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ type Digest = [u8; 32];
 pub struct ApiKey {
     clients: AHashMap<Digest, Arc<Identity>>,
     from: Vec<Source>,
+    removed: Vec<Removal>,
     realm: String,
     forward_field: Option<ForwardField>,
     optional: bool,
@@ -42,9 +43,11 @@ impl ApiKey {
         if ir.from.is_empty() {
             return Err("nothing says where a key stands".to_owned());
         }
+        let from: Vec<_> = ir.from.iter().map(Source::of).collect();
         Ok(Self {
             clients,
-            from: ir.from.iter().map(Source::of).collect(),
+            removed: removals(&from),
+            from,
             realm: ir.realm.clone(),
             forward_field: ForwardField::of(&ir.forward_header),
             optional: ir.optional,
@@ -93,8 +96,8 @@ impl Authenticator for ApiKey {
         self.keep
     }
 
-    fn remove(&self, passage: &mut Passage) {
-        passage.removed.extend(self.from.iter().map(Source::removal));
+    fn removed(&self) -> &[Removal] {
+        &self.removed
     }
 }
 

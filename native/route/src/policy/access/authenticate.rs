@@ -5,7 +5,7 @@
 //! before what does not: somebody below cannot weaken it by credentials of their own.
 
 use super::Exempt;
-use crate::policy::{AnswerField, Compiled, Denial, Facts, ForwardField, Identity, Passage, Proof, Reason};
+use crate::policy::{AnswerField, Compiled, Denial, Facts, ForwardField, Identity, Passage, Proof, Reason, Removal};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -43,8 +43,8 @@ pub trait Authenticator {
     /// Whether one that was looked at goes on to the backend.
     fn is_kept(&self) -> bool;
 
-    /// Take out what clients send of it: the backend does not get to see that.
-    fn remove(&self, passage: &mut Passage);
+    /// What clients send of it: the backend does not get to see that.
+    fn removed(&self) -> &[Removal];
 }
 
 /// One kind of credential in its group.
@@ -74,9 +74,14 @@ pub enum Progress {
 }
 
 /// Authenticate a request by the kinds of one group.
-pub fn authenticate(all: &[Member<'_>], exempt: Option<&Exempt>, facts: &Facts<'_>, passage: &mut Passage) -> Progress {
+pub fn authenticate<'p>(
+    all: &[Member<'p>],
+    exempt: Option<&Exempt>,
+    facts: &Facts<'_>,
+    passage: &mut Passage<'p>,
+) -> Progress {
     for each in all.iter().filter(|each| !each.kind.is_kept()) {
-        each.kind.remove(passage);
+        passage.removed.extend(each.kind.removed());
     }
     let forgiven = exempt.is_some_and(|exempt| exempt.holds(facts));
     for (place, each) in all.iter().enumerate() {
@@ -108,16 +113,16 @@ pub fn authenticate(all: &[Member<'_>], exempt: Option<&Exempt>, facts: &Facts<'
 
 /// Nobody looks at what stands beside the credential that decides: of that a backend which believes what comes from here gets
 /// nothing, whatever is to be kept.
-fn remove_others(all: &[Member<'_>], decides: usize, passage: &mut Passage) {
+fn remove_others<'p>(all: &[Member<'p>], decides: usize, passage: &mut Passage<'p>) {
     for (place, each) in all.iter().enumerate() {
         if place != decides && each.kind.is_kept() {
-            each.kind.remove(passage);
+            passage.removed.extend(each.kind.removed());
         }
     }
 }
 
 /// Somebody proved who they are.
-pub fn accept(by: Member<'_>, identity: Arc<Identity>, passage: &mut Passage) {
+pub fn accept(by: Member<'_>, identity: Arc<Identity>, passage: &mut Passage<'_>) {
     passage.tell_user(by.kind.forward_field(), &identity.user);
     for (name, value) in by.kind.told(&identity) {
         passage.tell(name, value);

@@ -84,7 +84,7 @@ impl Authorization {
     pub fn judge_undecided(
         &self,
         facts: &Facts<'_>,
-        passage: &Passage,
+        passage: &Passage<'_>,
         level: Level,
         undecided: &[Option<usize>],
     ) -> Verdict {

@@ -4,7 +4,7 @@ use super::authenticate::challenge;
 use super::credentials::{named, without_prefix};
 use super::{Authenticator, Presented};
 use crate::ir::AccessBasic;
-use crate::policy::{Facts, ForwardField, Passage, Proof, Removal};
+use crate::policy::{Facts, ForwardField, Proof, Removal};
 use std::borrow::Cow;
 
 /// Bytes of a field: longer ones are no credentials, and no work.
@@ -76,8 +76,8 @@ impl Authenticator for Basic {
         self.keep
     }
 
-    fn remove(&self, passage: &mut Passage) {
-        passage.removed.push(Removal::Scheme { name: Cow::Borrowed("authorization"), scheme: Cow::Borrowed("Basic") });
+    fn removed(&self) -> &[Removal] {
+        &[Removal::Scheme { name: Cow::Borrowed("authorization"), scheme: Cow::Borrowed("Basic") }]
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::{Authenticator, Presented};
 use crate::ir::{AccessCertificate, SubjectAltName};
-use crate::policy::{Facts, ForwardField, Identity, Passage, Proof};
+use crate::policy::{Facts, ForwardField, Identity, Proof, Removal};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -99,5 +99,7 @@ impl Authenticator for Certificate {
         false
     }
 
-    fn remove(&self, _: &mut Passage) {}
+    fn removed(&self) -> &[Removal] {
+        &[]
+    }
 }

@@ -34,7 +34,7 @@ impl Source {
     }
 
     /// What the backend does not get to see.
-    pub fn removal(&self) -> Removal {
+    fn removal(&self) -> Removal {
         match self {
             Self::Header { name, prefix } => match prefix.trim_ascii_end() {
                 "" => Removal::Field(Cow::Owned(name.clone())),
@@ -65,6 +65,11 @@ impl Source {
                 .collect(),
         }
     }
+}
+
+/// What the backend does not get to see of all of these places.
+pub fn removals(sources: &[Source]) -> Vec<Removal> {
+    sources.iter().map(Source::removal).collect()
 }
 
 /// The values of the fields of a name, in lower case.

@@ -45,7 +45,7 @@ impl<'p> Group<'p> {
     pub fn judge(
         &self,
         facts: &Facts<'_>,
-        passage: &mut Passage,
+        passage: &mut Passage<'p>,
     ) -> (Progress, Vec<(&'p Arc<Compiled>, &'static str)>) {
         let members = Member::all(self.members.iter().copied());
         let exempt = self.exemption();

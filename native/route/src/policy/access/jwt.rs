@@ -1,16 +1,17 @@
 //! Tokens of identity providers: where they stand. Whether one is valid only the core can say, which has a clock.
 
 use super::authenticate::challenge;
-use super::credentials::Source;
+use super::credentials::{Source, removals};
 use super::{Authenticator, Presented, told_claims};
 use crate::ir::{AccessJwt, ClaimHeader};
-use crate::policy::{AnswerField, Facts, ForwardField, Identity, Passage, Proof};
+use crate::policy::{AnswerField, Facts, ForwardField, Identity, Proof, Removal};
 use serde_json::Value;
 use std::borrow::Cow;
 
 #[derive(Debug)]
 pub struct Jwt {
     from: Vec<Source>,
+    removed: Vec<Removal>,
     realm: String,
     optional: bool,
     keep: bool,
@@ -25,8 +26,10 @@ impl Jwt {
         if ir.from.is_empty() {
             return Err("nothing says where a token stands".to_owned());
         }
+        let from: Vec<_> = ir.from.iter().map(Source::of).collect();
         Ok(Self {
-            from: ir.from.iter().map(Source::of).collect(),
+            removed: removals(&from),
+            from,
             realm: ir.realm.clone(),
             optional: ir.optional,
             keep: ir.keep,
@@ -79,7 +82,7 @@ impl Authenticator for Jwt {
         self.keep
     }
 
-    fn remove(&self, passage: &mut Passage) {
-        passage.removed.extend(self.from.iter().map(Source::removal));
+    fn removed(&self) -> &[Removal] {
+        &self.removed
     }
 }

@@ -328,10 +328,8 @@ fn keys_and_where_they_stand() {
         assert_eq!(found, user, "{sent:?} {query:?}");
     }
     assert_eq!(policy.challenge(), "ApiKey realm=\"a \\\"b\\\"\"");
-    let mut passage = Passage::default();
-    policy.remove(&mut passage);
     assert_eq!(
-        passage.removed,
+        policy.removed(),
         [Removal::Field("x-api-key".into()), Removal::Query("key".to_owned()), Removal::Cookie("key".to_owned())]
     );
     for keys in ["abc ann", "8ed3 ann", "x", "é3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f80 ann"] {
@@ -417,20 +415,22 @@ fn who_is_exempt() {
 fn judged(
     policies: &[(Policy, bool)],
     facts: &Facts<'_>,
-) -> (Vec<(&'static str, &'static str)>, Option<Denial>, Passage) {
+) -> (Vec<(&'static str, &'static str)>, Option<Denial>, Passage<'static>) {
     let keys = |data: &str| vec![Arc::new(PolicySecret { id: "keys".to_owned(), data: data.to_owned() })];
     let alpha = "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8 ann\n";
     let compiled: Vec<Arc<Compiled>> =
         policies.iter().map(|(policy, _)| Arc::new(Compiled::of(policy.clone(), keys(alpha), Vec::new()))).collect();
+    // What they take out is borrowed of them: they live as long as the test.
+    let compiled: &'static [Arc<Compiled>] = compiled.leak();
     let place = |of: &Arc<Compiled>| compiled.iter().position(|it| it.object() == of.object());
-    let levels: Vec<_> = (policies.iter().zip(&compiled).enumerate())
+    let levels: Vec<_> = (policies.iter().zip(compiled).enumerate())
         .map(|(at, ((_, overrides), policy))| Level {
             place: overrides.then_some(at),
             overriding: overrides.then(|| place(policy)).flatten(),
         })
         .collect();
     let mut passage = Passage::default();
-    let (said, denial) = judge_all(&compiled, &levels, facts, &mut passage);
+    let (said, denial) = judge_all(compiled, &levels, facts, &mut passage);
     (said.into_iter().map(|Said { stanza, verdict, .. }| (stanza, verdict)).collect(), denial, passage)
 }
 
@@ -464,7 +464,7 @@ fn the_first_credential_decides() {
     assert_eq!(passage.forward, [("x-user".into(), b"ann".to_vec())]);
     // The backend gets neither, whichever was looked at.
     let password = Removal::Scheme { name: "authorization".into(), scheme: "Basic".into() };
-    assert_eq!(passage.removed, [Removal::Field("x-api-key".into()), password]);
+    assert!(passage.removed.iter().eq(&[Removal::Field("x-api-key".into()), password]));
 
     let sent = fields(&[("x-api-key", "wrong"), ("authorization", "Basic YTpi")]);
     let (said, denial, _) = judged(&both, &Facts { fields: &sent, ..FACTS });
