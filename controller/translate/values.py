@@ -158,6 +158,14 @@ def told_name_error(value: str) -> str:
     return ""
 
 
+def header_value(value: str) -> str:
+    """A header value without the blanks at its ends.
+
+    They are no part of it (RFC 9110, 5.5), and over HTTP/2 make a message malformed (RFC 9113, 8.2.1).
+    """
+    return value.strip(" \t")
+
+
 def header_value_error(value: str) -> str | None:
     """Why a header value cannot be sent, or None (RFC 9110, 5.5)."""
     if any(character < " " and character != "\t" for character in value) or "\x7f" in value:

@@ -134,12 +134,17 @@ EXPRESSIONS = (
     "[request.host, 'b']",
     "identity.claims.sub",
     "client.address",
+    "' ' + request.host + '\\t '",
 )
+
+
+#: As people write them.
+edited_values = st.one_of(values, values, values.map(lambda value: f"\t {value} "))
 
 
 def edits(names: tuple[str, ...], *, computed: bool = True) -> dict[str, st.SearchStrategy[tuple]]:  # type: ignore[type-arg]
     """The three lists of a header edit; the authority is made by no expression."""
-    fixed = st.builds(ir.HeaderValue, name=st.sampled_from(names), value=values)
+    fixed = st.builds(ir.HeaderValue, name=st.sampled_from(names), value=edited_values)
     fields_of = [name for name in names if name.lower() != "host"]
     made = st.builds(ir.HeaderValue, name=st.sampled_from(fields_of), expression=st.sampled_from(EXPRESSIONS))
     fields = st.lists(st.one_of(fixed, fixed, fixed, made) if computed else fixed, max_size=2).map(tuple)
@@ -196,9 +201,9 @@ response_rewrites = st.builds(
 responds = st.builds(
     ir.Respond,
     status=st.sampled_from((200, 404, 503)),
-    headers=st.lists(st.builds(ir.HeaderValue, name=st.sampled_from(RESPONSE_NAMES), value=values), max_size=2).map(
-        tuple
-    ),
+    headers=st.lists(
+        st.builds(ir.HeaderValue, name=st.sampled_from(RESPONSE_NAMES), value=edited_values), max_size=2
+    ).map(tuple),
     body=st.sampled_from(("", "soon")),
 )
 mirrors = st.builds(

@@ -19,6 +19,17 @@ def made(**expressions: str) -> list[Manifest]:
     return [{"name": name.replace("_", "-"), "expression": text} for name, text in expressions.items()]
 
 
+def padded() -> Manifest:
+    """Values that have blanks at their ends; those of the standard's filters must have none (`HTTPHeader.value`)."""
+    return {
+        "set": [{"name": "x-set", "value": " one two\t"}, {"name": "x-blank", "value": " \t "}],
+        "add": [
+            {"name": "x-add", "value": "\t three"},
+            {"name": "x-made", "expression": "' ' + request.method + '\\t '"},
+        ],
+    }
+
+
 def where(request: Received) -> bytes:
     """An answer that says where it is."""
     fields = (
@@ -32,7 +43,7 @@ def where(request: Received) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def world(start: Any, backend: Any) -> Gateway:
+def world(start: Any, backend: Any, backend2: Any) -> Gateway:
     request = {
         "set": made(
             x_client="client.address",
@@ -59,10 +70,15 @@ def world(start: Any, backend: Any) -> Gateway:
             rule("/broken", "app", filters=by("broken")),
             rule("/host", "app", filters=by("host")),
             rule("/page", filters=by("page")),
+            rule("/padded", "two", filters=by("padded")),
+            rule("/respond", filters=by("respond")),
         ),
         *service("app", backend("app").address),
         *service("where", backend(where).address),
         *service("gone", ("127.0.0.1", 1)),
+        *service("two", backend2("two").address, protocol="kubernetes.io/h2c"),
+        http_filter("padded", headers={"request": padded(), "response": padded()}),
+        http_filter("respond", respond={"status": 403, "headers": [{"name": "x-told", "value": " why\t"}]}),
         http_filter("made", headers={"request": request, "response": answer}),
         http_filter("only", headers={"request": {"set": made(x_only="request.host")}}),
         http_filter("broken", headers={"request": {"set": made(x="request.nothing")}}),
@@ -165,3 +181,14 @@ def test_where_a_backend_is(world: Gateway, client: Client) -> None:
 def test_an_answer_from_a_config_map(world: Gateway, client: Client) -> None:
     found = ask(world, client, "/page")
     assert (found.status, found.body) == (503, b"from a map")
+
+
+def test_values_have_no_blanks_at_their_ends(world: Gateway, client: Client) -> None:
+    """They are no part of a value, and over HTTP/2 malformed: client and backend refuse them (RFC 9113, 8.2.1)."""
+    found = ask(world, client, "/padded")
+    assert found.status == 200
+    wanted = {"x-set": "one two", "x-blank": "", "x-add": "three", "x-made": "GET"}
+    assert {name: found.sent(name) for name in wanted} == wanted
+    assert {name: found.header(name) for name in wanted} == wanted
+    found = ask(world, client, "/respond")
+    assert (found.status, found.header("x-told")) == (403, "why")

@@ -9,7 +9,7 @@ from sluicegate import ir
 from ...api import ConfigMapName, ErrorPage, RespondFilter
 from ..conditions import Reason
 from ..unsupported import Absent, Unsupported
-from ..values import header_value_error, parse_duration
+from ..values import header_value, header_value_error, parse_duration
 from .context import FilterContext, add_policy
 from .headers import header_values
 from .standard import path_value
@@ -89,7 +89,8 @@ def _content(page: ErrorPage, field: str, context: FilterContext) -> ir.PageCont
         # Where that is told to lead nowhere, errors are given as they are.
         backend = context.resolve(page.backend_ref, context.place(field))
         return ir.PageService(backend=backend, path=path_value(page.path, f"{field}.path"), timeout_ms=timeout)
-    error = header_value_error(page.content_type) if page.content_type else "is empty"
+    content_type = header_value(page.content_type)
+    error = header_value_error(content_type) if content_type else "is empty"
     if error is not None:
         raise Unsupported(f"{field}.contentType", f"{page.content_type!r} {error}", "use a value such as text/html")
     if page.config_map_ref is not None:
@@ -99,7 +100,7 @@ def _content(page: ErrorPage, field: str, context: FilterContext) -> ir.PageCont
         if len(body.encode()) > MAX_BODY:
             message = f"the body has more than {MAX_BODY} octets"
             raise Unsupported(f"{field}.body", message, "put it into a ConfigMap, or let a Service give it")
-    return ir.PageBody(content_type=page.content_type, body=body)
+    return ir.PageBody(content_type=content_type, body=body)
 
 
 def _page(reference: ConfigMapName, field: str, context: FilterContext) -> str:

@@ -9,7 +9,7 @@ from sluicegate import ir
 from ...api import HeaderEdits, HeaderFilter, HeadersFilter, HeaderValueOrExpression
 from ...api.route import HeaderNameValue
 from ..unsupported import Unsupported
-from ..values import header_value_error, is_token
+from ..values import header_value, header_value_error, is_token
 from .context import FilterContext
 
 #: Fields that belong to the connection or to message framing: the gateway writes them itself (RFC 9110, 7.6.1).
@@ -107,7 +107,7 @@ def _value(item: HeaderNameValue | HeaderValueOrExpression, place: str, context:
         if error is not None:
             raise Unsupported(f"{place}.expression", f"{expression!r}: {error}", "correct the expression")
         return ir.HeaderValue(name=item.name, expression=expression)
-    value = item.value or ""
+    value = header_value(item.value or "")
     error = header_value_error(value)
     if error is not None:
         raise Unsupported(f"{place}.value", f"the value of {item.name!r} {error}", "use printable characters")

@@ -14,7 +14,7 @@ from ..conditions import Reason
 from ..policies.quantity import octets
 from ..secrets import secret_value
 from ..unsupported import Absent, Unsupported
-from ..values import MAX_INT32, header_value_error, is_token, parse_duration
+from ..values import MAX_INT32, header_value, header_value_error, is_token, parse_duration
 from .context import FilterContext, add_policy
 from .headers import MANAGED_FIELDS
 
@@ -33,7 +33,7 @@ def credential(credential: CredentialFilter, field: str, context: FilterContext)
     name = credential.header
     if not is_token(name) or name.lower() in MANAGED_FIELDS or name.lower() in {"host", ":authority"}:
         raise Unsupported(f"{field}.header", f"{name!r} is no field for a credential", "use a name such as X-API-Key")
-    value = _credential(credential, field, context)
+    value = header_value(_credential(credential, field, context))
     error = header_value_error(value)
     if error is not None:
         # What it is, nobody is told.

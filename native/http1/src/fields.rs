@@ -66,6 +66,12 @@ pub fn is_value(text: &[u8]) -> bool {
     text.iter().all(|&byte| byte == b'\t' || !byte.is_ascii_control())
 }
 
+/// A value without the blanks at its ends: they are no part of it (RFC 9110 section 5.5), and over HTTP/2 make a message malformed
+/// (RFC 9113 section 8.2.1).
+pub fn without_blanks(value: &str) -> &str {
+    value.trim_matches([' ', '\t'])
+}
+
 /// The field belongs to one connection or one message's framing: it is not forwarded as it came, and nobody may set it.
 /// `Host` is none; it names what is asked for.
 pub fn is_wire_field(name: &[u8]) -> bool {

@@ -18,7 +18,7 @@ pub use chunked::{ChunkedDecoder, Step};
 pub use encode::{ChunkHeader, push_field, push_status_line};
 pub use fields::{
     Field, FieldList, TakenFields, is_forbidden_trailer, is_forwarding_name, is_token, is_value, is_wire_field,
-    parse_trailers,
+    parse_trailers, without_blanks,
 };
 pub use request::{HeadSearch, RequestHead, parse_request};
 pub use response::{ResponseHead, parse_response};

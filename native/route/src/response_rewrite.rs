@@ -6,6 +6,15 @@ use codec::Field;
 
 /// The value of a field as the client gets it; `None`: as it came.
 pub fn rewritten(rewrite: &ResponseRewrite, name: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+    let mut written = written_anew(rewrite, name, value)?;
+    // Blanks at its ends are no part of a value (RFC 9110 section 5.5), and malformed over HTTP/2.
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    written.truncate(written.iter().rposition(|byte| !is_blank(byte)).map_or(0, |last| last + 1));
+    written.drain(..written.iter().position(|byte| !is_blank(byte)).unwrap_or_default());
+    Some(written)
+}
+
+fn written_anew(rewrite: &ResponseRewrite, name: &[u8], value: &[u8]) -> Option<Vec<u8>> {
     if name.eq_ignore_ascii_case(b"location") {
         location(&rewrite.location, value)
     } else if name.eq_ignore_ascii_case(b"refresh") {

@@ -16,6 +16,7 @@ from .values import Values
 #: Both are the authority, and no fields.
 _AUTHORITY = frozenset({"host", ":authority"})
 _WELL_KNOWN_PORTS = {"http": 80, "https": 443}
+_BLANKS = " \t"
 
 
 def _no_values(_expression: str) -> None:
@@ -41,7 +42,8 @@ def edit_headers(headers: Headers, edit: ir.HeaderEdit, values: Values = _no_val
 
 def _written(field: ir.HeaderValue, values: Values) -> list[tuple[str, str]]:
     value = field.value if field.expression is None else values(field.expression)
-    return [] if value is None else [(field.name, value)]
+    # Blanks at its ends are no part of a value (RFC 9110 section 5.5), and malformed over HTTP/2.
+    return [] if value is None else [(field.name, value.strip(_BLANKS))]
 
 
 def _editable(values: Iterable[ir.HeaderValue]) -> list[ir.HeaderValue]:
@@ -108,7 +110,7 @@ def _named_host(rewrite: ir.Rewrite, headers: Headers) -> str | None:
     """The host that a header names; of two fields nobody can say which one is meant."""
     if rewrite.host_from is None:
         return None
-    values = [value.strip(" \t") for name, value in headers if name.lower() == rewrite.host_from.lower()]
+    values = [value.strip(_BLANKS) for name, value in headers if name.lower() == rewrite.host_from.lower()]
     if len(values) != 1:
         return None
     try:
@@ -120,7 +122,7 @@ def _named_host(rewrite: ir.Rewrite, headers: Headers) -> str | None:
 
 def _edited_authority(edit: ir.HeaderEdit) -> str | None:
     """`Host` is no field but the authority; of several edits the last one stands."""
-    values = [field.value for field in (*edit.set, *edit.add) if field.name.lower() == "host"]
+    values = [field.value.strip(_BLANKS) for field in (*edit.set, *edit.add) if field.name.lower() == "host"]
     return values[-1] if values else None
 
 

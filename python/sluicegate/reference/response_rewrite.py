@@ -29,7 +29,8 @@ def _rewritten(rewrite: ir.ResponseRewrite, name: str, value: str) -> str:
         found = _cookie(rewrite.cookies, value)
     else:
         found = None
-    return value if found is None else found
+    # Blanks at its ends are no part of a value, and malformed over HTTP/2.
+    return value if found is None else found.strip(" \t")
 
 
 def _location(every: Iterable[ir.LocationRewrite], value: str) -> str | None:

@@ -18,7 +18,7 @@ def values_of(variables: Callable[[], dict[str, Any]]) -> Values:
 
     def made(expression: str) -> str | None:
         try:
-            text = _text(evaluate(expression, variables()))
+            text = _text(evaluate(expression, variables())).strip(" \t")
         except ValueError:
             return None
         is_usable = text and len(text.encode(errors="surrogateescape")) <= _MOST and _is_value(text)

@@ -8,7 +8,7 @@ from sluicegate import ir
 
 from ....api.access_remote import HTTPExternal
 from ....api.extension import HeaderValueOrExpression
-from ...values import authority_error, header_value_error, told_name_error
+from ...values import authority_error, header_value, header_value_error, told_name_error
 from ..draft import Draft
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -57,8 +57,7 @@ def _set_header(draft: Draft, item: HeaderValueOrExpression, field: str) -> ir.H
         if wrong is not None:
             draft.refuse(f"{field}.expression", f"{item.expression!r}: {wrong}", "correct the expression")
         return ir.HeaderValue(name=item.name, expression=item.expression)
-    # Blanks at its ends are no part of a value (RFC 9110 section 5.5), and malformed over HTTP/2.
-    value = (item.value or "").strip(" \t")
+    value = header_value(item.value or "")
     if (wrong := header_value_error(value)) is not None:
         draft.refuse(f"{field}.value", f"the value of {item.name!r} {wrong}", "use printable characters")
     return ir.HeaderValue(name=item.name, value=value)

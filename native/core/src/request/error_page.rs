@@ -118,9 +118,10 @@ async fn instead<Sink: ReplySink>(
 async fn page(client: &Client, generation: &Generation, pages: &Pages<'_>, original: &Original) -> Option<Answer> {
     let page = pages.all.of(original.status, original.own)?;
     let (fields, body) = match &page.ir.content {
-        PageContent::Body { content_type, body } => {
-            (vec![("content-type".to_owned(), content_type.clone().into_bytes())], body.clone().into_bytes())
-        }
+        PageContent::Body { content_type, body } => (
+            vec![("content-type".to_owned(), codec::without_blanks(content_type).as_bytes().to_vec())],
+            body.clone().into_bytes(),
+        ),
         PageContent::Service { path, timeout_ms, .. } => {
             let mut own = vec![(b"x-code".to_vec(), original.status.to_string().into_bytes())];
             own.extend(pages.told.iter().cloned());

@@ -5,6 +5,7 @@ use super::{Facts, Identity};
 use crate::expression::{Expression, Wanted};
 use crate::ir::ExternalService;
 use crate::table::made_value;
+use codec::without_blanks;
 use std::sync::Arc;
 
 /// Whom to ask, and what it is told in any case.
@@ -41,7 +42,7 @@ impl External {
         let made = fields.map(|(field, expression)| {
             let value = match expression {
                 Some(expression) => made_value(expression, &inputs),
-                None => Some(field.value.clone().into_bytes()),
+                None => Some(without_blanks(&field.value).as_bytes().to_vec()),
             };
             (field.name.as_str(), value)
         });

@@ -74,6 +74,7 @@ impl std::fmt::Debug for Secret {
 impl Credential {
     /// `None`: it cannot be written.
     pub fn compile(ir: &ir::FilterCredential, secret: &str) -> Option<Self> {
+        let secret = codec::without_blanks(secret);
         let is_usable = !secret.is_empty() && codec::is_value(secret.as_bytes());
         let is_name = codec::is_token(ir.header.as_bytes()) && !codec::is_wire_field(ir.header.as_bytes());
         (is_usable && is_name).then(|| Self {

@@ -4,7 +4,7 @@ use super::state::Slots;
 use super::substitution::Substitution;
 use crate::expression::{Expression, Inputs, Wanted};
 use crate::ir;
-use codec::{Field, is_value, is_wire_field};
+use codec::{Field, is_value, is_wire_field, without_blanks};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -40,7 +40,8 @@ pub type MadeValue = Option<Vec<u8>>;
 /// What an expression comes to. One that fails, or comes to what cannot stand in a head, comes to nothing.
 pub(crate) fn made_value(expression: &Expression, inputs: &Inputs<'_>) -> MadeValue {
     let usable = |value: &Vec<u8>| !value.is_empty() && value.len() <= MAX_MADE && is_value(value);
-    expression.text(inputs).ok().flatten().map(String::into_bytes).filter(usable)
+    let text = expression.text(inputs).ok().flatten()?;
+    Some(without_blanks(&text).as_bytes().to_vec()).filter(usable)
 }
 
 impl EditValue {
@@ -60,7 +61,7 @@ impl HeaderEdits {
             let mut kept = Vec::with_capacity(written.len());
             for field in written {
                 let value = if field.expression.is_none() {
-                    EditValue::Fixed(field.value.clone())
+                    EditValue::Fixed(without_blanks(&field.value).to_owned())
                 } else {
                     values.extend(expressions.next());
                     EditValue::Made(values.len().saturating_sub(1))
