@@ -53,10 +53,14 @@ class ApiKeyStanza(PolicyStanza, frozen=True, kw_only=True):
 
 
 class BasicStanza(PolicyStanza, frozen=True, kw_only=True):
-    """`spec.basic`: users and hashes of their passwords, in a Secret with an htpasswd file."""
+    """`spec.basic`: users and hashes of their passwords, in a Secret with an htpasswd file.
+
+    `users`: File, or Keys: each key of the Secret is a user, its value the hash.
+    """
 
     mode: str = "Required"
     secret_ref: KeyReference | None = None
+    users: str = "File"
     realm: str = ""
     forward: ForwardUser = ForwardUser()
     keep: bool = False

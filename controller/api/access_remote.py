@@ -86,6 +86,7 @@ class HTTPExternal(HTTPAuthConfig, frozen=True, kw_only=True):
         method, host: that the service is asked by; empty: those of the request.
         set_headers: fields that the service is given in any case.
         client_headers: fields of an answer that clients get.
+        cookies: Always, or WithSuccess alone.
     """
 
     exact: bool = False
@@ -93,6 +94,7 @@ class HTTPExternal(HTTPAuthConfig, frozen=True, kw_only=True):
     host: str = ""
     set_headers: tuple[HeaderValueOrExpression, ...] = ()
     client_headers: tuple[str, ...] = ()
+    cookies: str = "Always"
 
 
 class SignIn(Model, frozen=True, kw_only=True):

@@ -38,6 +38,7 @@ class BackendTimeouts(Model, frozen=True, kw_only=True):
     connect: str | None = None
     idle: str | None = None
     first_byte: str | None = None
+    stall: str | None = None
 
 
 class BackendRetries(Model, frozen=True, kw_only=True):
@@ -106,11 +107,14 @@ class BackendConnection(Model, frozen=True, kw_only=True):
     keepalive: BackendKeepalive | None = None
 
 
-class BackendTlsVersions(Model, frozen=True, kw_only=True):
+class BackendTlsTerms(Model, frozen=True, kw_only=True):
     """`spec.tls`; empty: what the gateway speaks."""
 
     min_version: str = ""
     max_version: str = ""
+    cipher_suites: tuple[str, ...] = ()
+    verification: str = "Required"
+    server_name: str = "Sent"
 
 
 class SessionCookie(Model, frozen=True, kw_only=True):
@@ -121,6 +125,8 @@ class SessionCookie(Model, frozen=True, kw_only=True):
     secure: str = "OverTLS"
     http_only: bool = True
     max_age: str | None = None
+    on_failure: str = "Move"
+    backends: str = "ByWeight"
 
 
 class BackendPolicySpec(Model, frozen=True, kw_only=True):
@@ -133,7 +139,7 @@ class BackendPolicySpec(Model, frozen=True, kw_only=True):
     retries: BackendRetries = BackendRetries()
     health: BackendHealth | None = None
     connection: BackendConnection = BackendConnection()
-    tls: BackendTlsVersions = BackendTlsVersions()
+    tls: BackendTlsTerms = BackendTlsTerms()
     session_cookie: SessionCookie | None = None
 
 

@@ -24,10 +24,11 @@ class ClientAddress(PolicyStanza, frozen=True, kw_only=True):
 
 
 class ClientTls(PolicyStanza, frozen=True, kw_only=True):
-    """`ClientPolicy.spec.tls`: `1.2` or `1.3`; empty: whatever the gateway knows."""
+    """`ClientPolicy.spec.tls`: `1.2` or `1.3`, cipher suites of 1.2; empty: whatever the gateway knows."""
 
     min_version: str = ""
     max_version: str = ""
+    cipher_suites: tuple[str, ...] = ()
 
 
 class ClientCertificate(PolicyStanza, frozen=True, kw_only=True):

@@ -9,6 +9,8 @@ In what an entry writes `@NAME` stands for the Service of that name, and `%host`
 
 from __future__ import annotations
 
+import contextlib
+import json
 import socket
 import ssl
 import threading
@@ -17,8 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-from system_backends import Answer, Backend, Received, echo
+from system_backends import Answer, Backend, Received, echo, read_head
 from system_certificates import Authority
 from system_clients import LIMIT, Http1, Response, tls_context
 from system_gateway import Gateway
@@ -44,6 +45,7 @@ class Behind:
         suites: of TLS 1.2, if not any.
         grpc: it speaks gRPC.
         deaf: no connection to it comes about.
+        reads: what is sent behind the head of a request; else it begins an answer and reads nothing more.
     """
 
     answer: Callable[[], Answer] | None = None
@@ -53,6 +55,7 @@ class Behind:
     suites: str = ""
     grpc: bool = False
     deaf: bool = False
+    reads: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +90,7 @@ class Entry:
 
     def written(self, *, with_it: bool) -> list[Manifest]:
         """Its Ingresses, with or without the annotation."""
-        found: list[Manifest] = yaml.safe_load(yaml.safe_dump(list(self.ingresses)))
+        found: list[Manifest] = json.loads(json.dumps(self.ingresses))
         if not with_it:
             for item in found:
                 item["metadata"]["annotations"].pop(f"{PREFIX}{self.annotation}", None)
@@ -216,6 +219,29 @@ class Deaf:
             each.close()
 
 
+class Unreading:
+    """A server that begins to answer each connection, and reads nothing behind the head of a request."""
+
+    def __init__(self) -> None:
+        self._sockets = [socket.create_server(("127.0.0.1", 0))]
+        self.address: tuple[str, int] = self._sockets[0].getsockname()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._sockets[0].accept()
+                self._sockets.append(connection)
+                read_head(connection)
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbegun")
+
+    def close(self) -> None:
+        for each in self._sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+
 @dataclass
 class Side:
     """A gateway that serves all entries, with their annotations or without.
@@ -233,7 +259,7 @@ class Side:
     folder: Path
     backends: dict[tuple[str, str], list[Watched]] = field(default_factory=dict)
     grpc: dict[tuple[str, str], GrpcBackend] = field(default_factory=dict)
-    deaf: list[Deaf] = field(default_factory=list)
+    deaf: list[Deaf | Unreading] = field(default_factory=list)
     gateway: Gateway = field(init=False)
 
     @property
@@ -261,6 +287,9 @@ class Side:
         key = (each.host, short)
         if behind.deaf:
             self.deaf.append(Deaf())
+            return [self.deaf[-1].address]
+        if not behind.reads:
+            self.deaf.append(Unreading())
             return [self.deaf[-1].address]
         if behind.grpc:
             self.grpc[key] = GrpcBackend(short)

@@ -15,6 +15,7 @@ HERE, ELSEWHERE = "127.0.0.0/8", "192.0.2.0/24"
 BASIC = {"auth_type": "basic", "auth_secret": "users"}
 #: The password of the test's users.
 ANN = ("authorization", f"Basic {base64.b64encode(b'ann:secret').decode()}")
+BOB = ("authorization", f"Basic {base64.b64encode(b'bob:secret').decode()}")
 CLIENT = {"auth_tls_secret": "default/clients"}
 ASKED = {"auth_url": "http://@auth.default.svc.cluster.local/check"}
 GOOD = ("cookie", "session=good")
@@ -30,6 +31,21 @@ def authoriser() -> Answer:
         return response(status="401 Unauthorized")
 
     return answer
+
+
+def renewing() -> Answer:
+    """Lets everybody in, with a new cookie."""
+    return lambda _: response(headers=(("set-cookie", "s=1"),))
+
+
+def named_status() -> Answer:
+    """Answers with the status that the path names."""
+    return lambda request: response(status=f"{request.target[1:]} It")
+
+
+def renewed(here: Here) -> object:
+    """See which answers have the new cookie of the service that is asked."""
+    return [here.get(f"/{status}").header("set-cookie") for status in (200, 302, 404)]
 
 
 class Held:
@@ -142,6 +158,15 @@ ACCESS: list[Entry] = [
     entry("auth-type", "basic", status(), 401, 200, auth_secret="users"),
     entry("auth-secret", "users", status("/", ANN), 200, 500, auth_type="basic"),
     entry(
+        "auth-secret-type",
+        "auth-map",
+        lambda here: [here.get("/", item).status for item in (ANN, BOB)],
+        [200, 200],
+        [500, 500],
+        auth_type="basic",
+        auth_secret="each",
+    ),
+    entry(
         "auth-realm",
         "Staff",
         shown("www-authenticate"),
@@ -177,6 +202,15 @@ ACCESS: list[Entry] = [
     ),
     external("auth-snippet", "proxy_set_header X-Team shop;", question("x-team"), "shop", None),
     external("auth-cache-key", "$remote_user", questions, 1, 3),
+    entry(
+        "auth-always-set-cookie",
+        "true",
+        renewed,
+        ["s=1", "s=1", "s=1"],
+        ["s=1", "s=1", None],
+        services={"auth": Behind(answer=renewing), "web": Behind(answer=named_status)},
+        **ASKED,
+    ),
     external("auth-cache-duration", "401 5m", questions, 3, 1, auth_cache_key="$remote_user"),
     external("auth-cache-duration", "200 1s", asked_again, 2, 1, label="short", auth_cache_key="$remote_user"),
     external("auth-keepalive-requests", "1", fresh, True, False, auth_keepalive="10"),

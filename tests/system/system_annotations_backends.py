@@ -77,6 +77,18 @@ def stays(here: Here) -> object:
     return first.partition("=")[0], len({item.header("x-back") for item in found})
 
 
+def moves(here: Here) -> object:
+    """See the name of the cookie that a client gets whose endpoint is away: of another session, if any."""
+    first = here.get()
+    own = first.header("x-back")
+    for number, endpoint in enumerate(here.endpoints()):
+        if own == f"web-{number}":
+            endpoint.close()
+    found = here.get("/", ("cookie", (first.header("set-cookie") or "").partition(";")[0]))
+    assert (found.status, found.header("x-back") != own) == (200, True)
+    return (found.header("set-cookie") or "").partition("=")[0] or None
+
+
 def spread(here: Here) -> object:
     """See how many endpoints one user has."""
     return len({item.header("x-back") for item in here.several(40, "/", ("x-user", "ann"))})
@@ -122,6 +134,37 @@ def over_tls(here: Here) -> object:
         return here.get(tls=here.context()).header("x-back")
     except (ssl.SSLError, ConnectionError):
         return "nobody"
+
+
+def suites(here: Here) -> object:
+    """See which of two cipher suites of TLS 1.2 may be spoken."""
+    found = []
+    for name in ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"):
+        context = here.context()
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(name)
+        try:
+            found.append(here.get(tls=context).status == 200)
+        except (ssl.SSLError, ConnectionError):
+            found.append(False)
+    return found
+
+
+def upload_ends(here: Here) -> object:
+    """See whether an upload ends soon that the backend has begun to answer and does not read."""
+    connection = here.connection()
+    try:
+        connection.send(f"POST / HTTP/1.1\r\nhost: {here.host}\r\ncontent-length: {1 << 30}\r\n\r\n".encode())
+        connection.socket.settimeout(here.limit(2.5))
+        sent = b"x" * (1 << 16)
+        while True:
+            connection.send(sent)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    finally:
+        connection.close()
 
 
 def tries(here: Here) -> object:
@@ -180,6 +223,15 @@ BACKENDS: list[Entry] = [
     ),
     entry("session-cookie-samesite", "Lax", attribute("SameSite"), "SameSite=Lax", None, **AFFINITY),
     entry("session-cookie-secure", "true", attribute("Secure"), "Secure", None, **AFFINITY),
+    entry(
+        "session-cookie-change-on-failure",
+        "false",
+        moves,
+        None,
+        "INGRESSCOOKIE",
+        services={"web": Behind(endpoints=2)},
+        **AFFINITY,
+    ),
     entry("connection-proxy-header", "close", connections, True, False),
     entry("backend-protocol", "HTTPS", who(), "web", 502, services=TLS, **KNOWN),
     entry(
@@ -229,6 +281,38 @@ BACKENDS: list[Entry] = [
         services={"web": Behind(tls="known.internal", version=ssl.TLSVersion.TLSv1_2)},
         **KNOWN,
         **SECURE,
+    ),
+    entry("proxy-ssl-verify", "off", who(), "web", 503, services=TLS, **SECURE),
+    entry(
+        "proxy-ssl-server-name",
+        "off",
+        lambda here: (here.get().status, set(here.backend().names)),
+        (200, {None}),
+        (200, {"known.internal"}),
+        services=TLS,
+        **KNOWN,
+        **SECURE,
+    ),
+    entry(
+        "proxy-ssl-ciphers",
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        who(),
+        503,
+        "web",
+        services={"web": Behind(tls="known.internal", suites="ECDHE-ECDSA-AES128-GCM-SHA256")},
+        **KNOWN,
+        **SECURE,
+    ),
+    entry("ssl-ciphers", "ECDHE-ECDSA-AES256-GCM-SHA384", suites, [False, True], [True, True], tls=True),
+    entry(
+        "proxy-send-timeout",
+        "1",
+        upload_ends,
+        True,
+        False,
+        services={"web": Behind(reads=False)},
+        proxy_read_timeout="1",
+        proxy_body_size="0",
     ),
     entry("proxy-body-size", "10", large(11), 413, 200),
     entry("proxy-request-buffering", "on", collected, ("2", "ab"), (None, "ab")),

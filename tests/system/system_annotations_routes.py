@@ -61,6 +61,13 @@ def whose(*fields: tuple[str, str]) -> Callable[[Here], object]:
     return lambda here: sorted({item.header("x-back") for item in here.several(40, "/", *fields)})
 
 
+def sides(here: Here) -> object:
+    """See how many sides of a canary a client with a session has."""
+    cookie = (here.get().header("set-cookie") or "").partition(";")[0]
+    assert cookie
+    return len({item.header("x-back") for item in here.several(40, "/", ("cookie", cookie))})
+
+
 def copies(here: Here) -> object:
     """See which copies come of a request with a body."""
     assert here.get("/copied", method="POST", body=b"x").status == 200
@@ -130,6 +137,14 @@ ROUTES: list[Entry] = [
     ),
     entry("ssl-redirect", "false", leads("/a"), (200, None), (308, "https://ssl-redirect.test:8443/a"), tls=True),
     entry("force-ssl-redirect", "true", leads("/a"), (308, "https://force-ssl-redirect.test:8443/a"), (200, None)),
+    entry(
+        "relative-redirects",
+        "true",
+        leads("/app?a=b"),
+        (301, "/app/?a=b"),
+        (301, "http://relative-redirects.test:8080/app/?a=b"),
+        paths=(("/app/", "web"),),
+    ),
     entry(
         "proxy-redirect-from",
         "http://app.internal/",
@@ -202,6 +217,17 @@ ROUTES: list[Entry] = [
         canary_by_header="X-Canary",
     ),
     entry("canary-weight", "100", whose(), ["next"], ["web"], paths=CANARY, main=PLAIN, canary="true"),
+    entry(
+        "affinity-canary-behavior",
+        "legacy",
+        sides,
+        2,
+        1,
+        paths=CANARY,
+        main={"affinity": "cookie", "affinity_canary_behavior": "legacy"},
+        canary="true",
+        canary_weight="50",
+    ),
     entry(
         "canary-weight-total",
         "200",

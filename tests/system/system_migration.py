@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-import yaml
 from system_manifests import Manifest, metadata
 
 from sluicegate.checks import native_checks
@@ -45,7 +45,7 @@ def ingress(
 def converted(*objects: Manifest, **options: Any) -> Conversion:
     """What comes of Ingresses and what they use."""
     # As from an API server: nothing is shared, and times are texts.
-    plain = yaml.safe_load_all(yaml.safe_dump_all(objects))
+    plain = json.loads(json.dumps(objects))
     decoded = [decode(item, CLUSTER, INGRESS_KINDS) for item in plain if item["kind"] in INGRESS_KINDS]
     checks = native_checks()
     wanted = Options(pattern_error=lambda pattern: checks.pattern(pattern).error, **options)

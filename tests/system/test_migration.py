@@ -26,7 +26,7 @@ HTTP, HTTPS = 8080, 8443
 OFFSET = 8000
 
 #: htpasswd -nbB ann secret (cost 5).
-USERS = "ann:$2y$05$F0lcgbMRpJUC2IPTzKfFxeOPAI6YSWqFgVJxGnSb3m0U6LWwMe3S6"
+USERS = "ann:$2b$05$F0lcgbMRpJUC2IPTzKfFxefZdYK/ci6R0Eya8RUHLxetJAH6T4a.."
 CANARY = {"canary": "true"}
 #: A certificate for each of these.
 SECURE = ("tls.test", "both.test", "app.test", "client.test")
@@ -427,6 +427,8 @@ def test_passwords(ask: Ask) -> None:
     assert (found.status, found.header("www-authenticate")) == (401, 'Basic realm="Staff", charset="UTF-8"')
     wrong = base64.b64encode(b"ann:wrong").decode()
     assert ask("basic.test", "/", ("authorization", f"Basic {wrong}")).status == 401
+    right = base64.b64encode(b"ann:secret").decode()
+    assert ask("basic.test", "/", ("authorization", f"Basic {right}")).status == 200
 
 
 def test_a_service_that_is_asked(ask: Ask) -> None:

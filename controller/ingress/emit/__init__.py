@@ -40,6 +40,7 @@ def emit(site: Site, of_gateway: Features, output: Output) -> tuple[tuple[Manife
         emit_services(host, output)
     listeners.emit(clients.frontend)
     clients.emit_forwarding()
+    clients.emit_ciphers(site)
     gateway = listeners.gateway
     target = {"group": GATEWAY_GROUP, "kind": "Gateway", "name": gateway.name}
     emit_gateway_policies(of_gateway, target, gateway.namespace, output)

@@ -1,4 +1,4 @@
-"""Certificates of clients: a Gateway validates them by port, policies ask for them by host.
+"""TLS of clients. Certificates: a Gateway validates them by port, policies ask for them by host.
 
 The port lets everybody in (`AllowInsecureFallback`), and the AccessPolicy of a host refuses who has shown none. All
 hosts of the port have the same CAs then: where two hosts have two, each would take the other's clients, so both are
@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...api.ingress import Ingress
-from ..features import Addresses, Features
+from ..features import Addresses, ClientCiphers, Features, Passthrough
 from ..hosts import Host
+from ..losses import Cause
 from ..site import Site
 from .authorities import authority
 from .authorization import authorization
@@ -84,19 +85,29 @@ class Clients:
         if rules is not None:
             output.policy("AccessPolicy", own, name, targets, "authorization", *rules)
 
+    def emit_ciphers(self, site: Site) -> None:
+        """Make the policies that say which cipher suites a host speaks: the first Ingress that names some has it so."""
+        for host in site:
+            each = (item.features.get(ClientCiphers) for item in host.locations)
+            feature = next((item for item in each if item is not None), None)
+            if feature is not None and host.features.get(Passthrough) is None:
+                self._of_listeners(host, "tls", {"cipherSuites": list(feature.suites)}, feature.causes)
+
+    def _of_listeners(self, host: Host, part: str, value: dict[str, Any], causes: tuple[Cause, ...]) -> None:
+        """Take a part of the policies of a host's listeners on port 443."""
+        for hostname in host.names:
+            entry = self._listeners.get(hostname, HTTPS)
+            if entry is None:
+                continue
+            kind, namespace, name = entry.parent
+            target = {"group": GATEWAY_GROUP, "kind": kind, "name": name, "sectionName": entry.name}
+            own = self._output.names.give("ClientPolicy", namespace, name, slug(hostname), "tls")
+            self._output.policy("ClientPolicy", namespace, own, [target], part, value, causes)
+
     def emit_forwarding(self) -> None:
         """Make the policies by which backends are told of certificates."""
         for host, feature in self._asking:
             if not feature.forward or self.frontend is None:
                 continue
-            for hostname in host.names:
-                entry = self._listeners.get(hostname, HTTPS)
-                if entry is None:
-                    continue
-                kind, namespace, name = entry.parent
-                target = {"group": GATEWAY_GROUP, "kind": kind, "name": name, "sectionName": entry.name}
-                own = self._output.names.give("ClientPolicy", namespace, name, slug(hostname), "certificate")
-                fields = {"fields": ["Hash", "Cert", "Subject", "URI", "DNS"]}
-                self._output.policy(
-                    "ClientPolicy", namespace, own, [target], "clientCertificate", fields, feature.causes
-                )
+            fields = {"fields": ["Hash", "Cert", "Subject", "URI", "DNS"]}
+            self._of_listeners(host, "clientCertificate", fields, feature.causes)

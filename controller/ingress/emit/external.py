@@ -93,7 +93,7 @@ def emit_external(feature: ExternalAuth, ingress: Ingress, host: Host, targets: 
         source = ("sluicegate.dev", "AccessPolicy", ingress.namespace)
         output.grant(source, "Service", *backend.service, feature.causes)
     # A list without names would be all fields: nothing of the answer is to stand in for what the client says.
-    cookies = feature.set_cookie or feature.sign_in or not feature.response_headers
+    cookies = feature.cookies or feature.sign_in or not feature.response_headers
     response = [*feature.response_headers, *(["Set-Cookie"] if cookies else [])]
     told = [{"name": name, "value": text} for name, text in feature.fields]
     told += [{"name": name, "expression": text} for name, text in feature.computed]
@@ -108,6 +108,7 @@ def emit_external(feature: ExternalAuth, ingress: Ingress, host: Host, targets: 
             **({"setHeaders": told} if told else {}),
             "allowedHeaders": list(_ASKED),
             "allowedResponseHeaders": list(dict.fromkeys(response)),
+            **({"cookies": feature.cookies} if feature.cookies == "WithSuccess" else {}),
         },
         "timeout": "60s",
     }

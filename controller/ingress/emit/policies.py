@@ -76,7 +76,9 @@ def _access(features: Features, meant: For) -> None:
 
 
 def _basic(feature: BasicAuth, meant: For) -> None:
-    value = {"secretRef": {"name": feature.secret.name, "key": feature.key}, "realm": feature.realm}
+    reference = {"name": feature.secret.name, **({"key": feature.key} if feature.key else {})}
+    form = {} if feature.key else {"users": "Keys"}
+    value = {"secretRef": reference, **form, "realm": feature.realm}
     meant.part("AccessPolicy", "basic", value, feature.causes)
 
 

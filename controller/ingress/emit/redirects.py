@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from ...api.ingress import Ingress
 from .. import values
-from ..features import AppRoot, Closed, Redirect
+from ..expressions import quoted
+from ..features import AppRoot, Closed, Redirect, RelativeRedirects
 from ..hosts import Host, Location
 from .differences import nginx_order
 from .output import Output
@@ -110,5 +111,18 @@ def slash(location: Location, host: Host, output: Output) -> RuleDraft | None:
         )
         return None
     rule = RuleDraft({"path": {"type": "Exact", "value": bare}}, [location.cause])
+    relative = location.features.get(RelativeRedirects)
+    if relative is not None and _answers(rule, path, relative, location, output):
+        return rule
     rule.redirect = {"path": {"type": "ReplaceFullPath", "replaceFullPath": path}, "statusCode": 301}
     return rule
+
+
+def _answers(rule: RuleDraft, path: str, feature: RelativeRedirects, location: Location, output: Output) -> bool:
+    """Have a rule say a path alone, which no `RequestRedirect` can; False: nothing but the standard is wanted."""
+    field = {"name": "location", "expression": f"{quoted(path)} + (request.query == '' ? '' : '?' + request.query)"}
+    parts = (("slash", {"respond": {"status": 301}}), ("slash-location", {"headers": {"response": {"set": [field]}}}))
+    names = [output.filter(location.ingress, label, spec, feature.causes) for label, spec in parts]
+    rule.extensions += [name for name in names if name is not None]
+    rule.causes += feature.causes
+    return None not in names

@@ -12,7 +12,7 @@ from .authorities import authority
 from .output import Output, Target
 
 #: Milliseconds until a connection is there, until an answer begins, and of tries again (BackendPolicy).
-MAX_CONNECT, MAX_FIRST_BYTE, MAX_RETRIES = 3_600_000, 24 * 3_600_000, 3_600_000
+MAX_CONNECT, MAX_FIRST_BYTE, MAX_STALL, MAX_RETRIES = 3_600_000, 24 * 3_600_000, 24 * 3_600_000, 3_600_000
 #: What says each: names for the test that nothing is forgotten.
 SERVICE_FEATURES = frozenset({BackendTls, Balancing, FreshConnections, Protocol, RetryTime, Timeouts})
 
@@ -34,6 +34,7 @@ def _emit(location: Location, backend: Backend, host: Host, output: Output) -> N
         written = (
             ("connect", timeouts.connect, MAX_CONNECT, "a time to connect", "connect"),
             ("firstByte", timeouts.read, MAX_FIRST_BYTE, "a time to wait", "read"),
+            ("stall", timeouts.stall, MAX_STALL, "a time without an octet", "timeout"),
         )
         value = {
             key: output.at_most_time(time, limit, what, timeouts.cause_of(word))
@@ -62,8 +63,8 @@ def _parts(location: Location, output: Output) -> Iterator[tuple[str, dict[str, 
     """Parts of the policy that say one feature each."""
     tls, fresh = location.features.get(BackendTls), location.features.get(FreshConnections)
     retry, affinity = location.features.get(Retry), location.features.get(Affinity)
-    if tls is not None and tls.versions:
-        yield "tls", {"minVersion": min(tls.versions), "maxVersion": max(tls.versions)}, tls
+    if tls is not None and (terms := _terms(tls)):
+        yield "tls", terms, tls
     if fresh is not None:
         yield "connection", {"maxRequests": 1}, fresh
     time = location.features.get(RetryTime)
@@ -73,7 +74,22 @@ def _parts(location: Location, output: Output) -> Iterator[tuple[str, dict[str, 
     if retries:
         yield "retries", retries, cast("Feature", time or retry)
     if affinity is not None:
-        yield "sessionCookie", _session_cookie(affinity), affinity
+        sticky = {"backends": "Sticky"} if affinity.sticky and location.canary is not None else {}
+        yield "sessionCookie", {**_session_cookie(affinity), **sticky}, affinity
+
+
+def _terms(feature: BackendTls) -> dict[str, Any]:
+    """What a BackendPolicy says of TLS."""
+    found: dict[str, Any] = {}
+    if feature.versions:
+        found |= {"minVersion": min(feature.versions), "maxVersion": max(feature.versions)}
+    if feature.suites:
+        found["cipherSuites"] = list(feature.suites)
+    if feature.refuses_verification:
+        found["verification"] = "Disabled"
+    if feature.nameless:
+        found["serverName"] = "Omitted"
+    return found
 
 
 def _session_cookie(feature: Affinity) -> dict[str, Any]:
@@ -83,11 +99,13 @@ def _session_cookie(feature: Affinity) -> dict[str, Any]:
         found["domain"] = feature.domain
     if feature.secure is not None:
         found["secure"] = "Always" if feature.secure else "Never"
+    if feature.returns:
+        found["onFailure"] = "Keep"
     return found
 
 
 def _tls(feature: BackendTls, backend: Backend, host: Host, output: Output) -> None:
-    """A certificate of a backend is always verified: one that nobody verified is told."""
+    """A certificate of a backend is verified: one that nobody verified is told, unless somebody has written so."""
     namespace, service = backend.namespace, backend.service
     hostname = feature.hostname or f"{service}.{namespace}.svc"
     validation: dict[str, Any] = {"wellKnownCACertificates": "System", "hostname": hostname}
@@ -97,9 +115,12 @@ def _tls(feature: BackendTls, backend: Backend, host: Host, output: Output) -> N
             "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": authority}],
             "hostname": hostname,
         }
-    if not feature.verify:
+    if not feature.verify and not (feature.refuses_verification and output.allows("BackendPolicy", feature.causes)):
         message = f"nobody looked at the certificates of {namespace}/{service}: here they are verified, for {hostname}"
-        remedy = "see that they are signed by a CA of the system, or name their CA in caCertificateRefs"
+        remedy = (
+            "see that they are signed by a CA of the system, name their CA in caCertificateRefs,"
+            " or set `tls.verification` of a BackendPolicy"
+        )
         output.ledger.tell(feature.cause, "converted-with-difference", message, remedy, host=host.name)
     name = output.names.give("BackendTLSPolicy", namespace, service)
     target: Target = {"group": "", "kind": "Service", "name": service}

@@ -14,6 +14,7 @@ from .base import Closed, Feature, Features, Field
 from .clients import (
     BodyLimit,
     ClientAddress,
+    ClientCiphers,
     ClientConnections,
     CollectBody,
     Limit,
@@ -26,7 +27,7 @@ from .hosts import Aliases, Canary, Passthrough
 from .merging import each_once
 from .messages import Cors, ErrorPages, RequestHeaders, ResponseHeaders, ResponseRewrite, UpstreamHost
 from .paths import ExactPaths, PathEdit, RegexPaths, Rewrite
-from .redirects import Answer, AppRoot, HttpsRedirect, Redirect, StrictTransport, WwwRedirect
+from .redirects import Answer, AppRoot, HttpsRedirect, Redirect, RelativeRedirects, StrictTransport, WwwRedirect
 
 __all__ = [
     "PROTECTING",
@@ -42,6 +43,7 @@ __all__ = [
     "Canary",
     "ClientAddress",
     "ClientCertificates",
+    "ClientCiphers",
     "ClientConnections",
     "Closed",
     "CollectBody",
@@ -64,6 +66,7 @@ __all__ = [
     "Redirect",
     "Refusals",
     "RegexPaths",
+    "RelativeRedirects",
     "RequestHeaders",
     "ResponseHeaders",
     "ResponseRewrite",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ..options import Name
 from .base import Feature, Field
@@ -54,7 +55,8 @@ class ExternalAuth(Feature):
         response_headers: of its answer that the backend gets.
         sign_in: URL where people sign in; empty: none.
         parameter: of that URL, where to come back to.
-        set_cookie: whether clients get its cookies.
+        cookies: with which answers clients get its cookies; empty: with all, where it is said of nothing else that it
+            goes on, or people sign in.
         cache_seconds: how long what it allows is remembered; 0: not at all.
         connection_requests: that a connection to it carries at most; 0: any number.
         connection_idle: seconds that one is kept which nothing uses; 0: as the gateway does.
@@ -67,7 +69,7 @@ class ExternalAuth(Feature):
     response_headers: tuple[str, ...] = ()
     sign_in: str = ""
     parameter: str = "rd"
-    set_cookie: bool = False
+    cookies: Literal["", "Always", "WithSuccess"] = ""
     cache_seconds: int = 0
     connection_requests: int = 0
     connection_idle: int = 0

@@ -30,12 +30,18 @@ class BackendTls(Feature):
         secret: has CA certificates under `ca.crt`, and may have a certificate for the gateway; None: none.
         hostname: that the certificate has to have; empty: that of the Service.
         versions: of TLS that are spoken, such as `1.2`; empty: as the gateway does.
+        suites: of TLS 1.2 that are spoken; empty: as the gateway does.
+        refuses_verification: somebody has written that it is not to be looked at.
+        nameless: somebody has written that backends are sent no name.
     """
 
     verify: bool
     secret: Name | None = None
     hostname: str = ""
     versions: tuple[Literal["1.2", "1.3"], ...] = ()
+    suites: tuple[str, ...] = ()
+    refuses_verification: bool = False
+    nameless: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +56,12 @@ class Timeouts(Feature):
     Attributes:
         connect: until a connection is there.
         read: between two reads of a response.
+        stall: without an octet either way.
     """
 
     connect: int = 0
     read: int = 0
+    stall: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +101,8 @@ class Affinity(Feature):
         domain: whose hosts get it; empty: the host that was asked alone.
         same_site: which requests of other sites have it; empty: nothing is said.
         secure: whether it is for TLS alone; None: where the client came by TLS.
+        returns: a client whose endpoint does badly for a while comes back to it.
+        sticky: a client stays on its side of a canary, whatever the weights.
     """
 
     cookie: str
@@ -101,6 +111,8 @@ class Affinity(Feature):
     domain: str = ""
     same_site: SameSite = ""
     secure: bool | None = None
+    returns: bool = False
+    sticky: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,6 +106,17 @@ class NoAccessLog(Feature):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCiphers(Feature):
+    """Cipher suites of TLS 1.2 that clients may speak; of a whole host.
+
+    Attributes:
+        suites: by their names in the registry of IANA.
+    """
+
+    suites: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConnections(Feature):
     """How connections of clients are; of a whole Gateway. What is 0 or empty is as the gateway has it.
 

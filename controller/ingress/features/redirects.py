@@ -83,3 +83,8 @@ class Answer(Feature):
     status: int
     body: str = ""
     content_type: str = "text/plain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelativeRedirects(Feature):
+    """Redirects that a controller makes by itself, to a path with its `/`, name neither scheme nor host."""

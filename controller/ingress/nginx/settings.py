@@ -37,8 +37,20 @@ _ROWS: tuple[SettingRow, ...] = (
     ("o", "client-body-buffer-size", "8k", "bodies are not written to disk", ""),
     ("~", "proxy-request-buffering", "on", "bodies go on as they come, as `off` has it", ""),
     ("+", "proxy-connect-timeout", "5", "BackendPolicy `timeouts.connect` of every Service, where it is written", ""),
-    ("~", "proxy-read-timeout", "60", "BackendPolicy `timeouts.firstByte` of every Service, where it is written", ""),
-    ("~", "proxy-send-timeout", "60", "the engine's `stall_timeout_ms` holds", "GatewayParameters `stall_timeout_ms`"),
+    (
+        "~",
+        "proxy-read-timeout",
+        "60",
+        "BackendPolicy `timeouts.firstByte` and `timeouts.stall` of every Service, where it is written",
+        "",
+    ),
+    (
+        "~",
+        "proxy-send-timeout",
+        "60",
+        "BackendPolicy `timeouts.stall` of every Service, where it or `proxy-read-timeout` is written: the longer one",
+        "",
+    ),
     ("~", "proxy-next-upstream", "error timeout", "connections that fail are tried elsewhere", ""),
     ("~", "proxy-next-upstream-tries", "3", "connections that fail are tried at up to three endpoints", ""),
     (
@@ -102,7 +114,7 @@ _ROWS: tuple[SettingRow, ...] = (
     ("+", "global-auth-request-redirect", "", "AccessPolicy `external.http.setHeaders[]` of every Ingress", ""),
     ("+", "global-auth-signin", "", "AccessPolicy `external.signIn.url` of every Ingress", ""),
     ("+", "global-auth-signin-redirect-param", "rd", "AccessPolicy `external.signIn.parameter` of every Ingress", ""),
-    ("+", "global-auth-always-set-cookie", "false", "`Set-Cookie` among `allowedResponseHeaders`", ""),
+    ("+", "global-auth-always-set-cookie", "false", "AccessPolicy `external.http.cookies` of every Ingress", ""),
     ("-", "global-auth-snippet", "", "configuration of nginx", "AccessPolicy `external.http.setHeaders[]`"),
     ("-", "global-auth-cache-key", "", "no policy is made of it", "AccessPolicy `external.cache`"),
     (
@@ -179,7 +191,7 @@ _ROWS: tuple[SettingRow, ...] = (
         "AccessPolicy `authorization.rules[].when`, action `Deny`, of every Ingress; who lacks credentials is told 401 before",
         "",
     ),
-    ("~", "relative-redirects", "false", "redirects name scheme and host", ""),
+    ("+", "relative-redirects", "false", "HTTPFilter `respond` in place of redirects to paths with their `/`", ""),
     ("o", "worker-shutdown-timeout", "240s", "the drain of the gateway", ""),
     ("-", "enable-opentelemetry", "false", "no tracing yet", ""),
     (

@@ -51,16 +51,9 @@ def read(reading: Reading) -> Iterator[Feature]:
         reading.tell("auth-secret", "no-equivalent", message, remedy)
         yield Closed(causes=(secret.cause,), reason="a Secret of another namespace")
         return
-    if form == "auth-map":
-        message = "a key for each user is no htpasswd file: its paths answer 500"
-        remedy = (
-            "make one key of it: `htpasswd -B -c auth USER`, then `kubectl create secret generic NAME --from-file=auth`"
-        )
-        reading.tell("auth-secret-type", "no-equivalent", message, remedy)
-        yield Closed(causes=(secret.cause,), reason="a Secret with a key for each user")
-        return
     realm = reading.text("auth-realm") or _REALM
     if not (realm.isascii() and realm.isprintable()) or len(realm) > _MAX_REALM or set(realm) & set('"\\'):
         reading.tell("auth-realm", "invalid", f"it cannot stand in a challenge: {_REALM} does", "use plain text")
         realm = _REALM
-    yield BasicAuth(causes=reading.causes("auth-type", *_NAMES), secret=name, key=_FILE, realm=realm)
+    key = _FILE if form == "auth-file" else ""
+    yield BasicAuth(causes=reading.causes("auth-type", *_NAMES), secret=name, key=key, realm=realm)

@@ -87,7 +87,7 @@ def read(reading: Reading) -> Iterator[Feature]:
             response_headers=_fields(reading),
             sign_in=reading.text("auth-signin"),
             parameter=reading.text("auth-signin-redirect-param", "rd"),
-            set_cookie=True,
+            cookies="Always" if reading.flag("auth-always-set-cookie") else "WithSuccess",
             cache_seconds=_cache(reading),
             connection_requests=requests,
             connection_idle=idle,
@@ -116,7 +116,7 @@ def _of_all(reading: Reading) -> ExternalAuth:
         response_headers=_taken(values.words(settings.value("global-auth-response-headers").text)),
         sign_in=settings.value("global-auth-signin").text,
         parameter=settings.value("global-auth-signin-redirect-param").text,
-        set_cookie=True,
+        cookies="Always" if settings.flag("global-auth-always-set-cookie") else "WithSuccess",
     )
 
 

@@ -15,6 +15,7 @@ from ... import values
 from ...features import BackendTls, Closed, Feature, FreshConnections, Protocol
 from ...reading import Reading
 from ..tls_versions import OLDER, VERSIONS
+from .ciphers import named_suites
 
 _NAMES: dict[str, Literal["HTTP", "HTTPS", "GRPC", "GRPCS"]] = {
     "HTTP": "HTTP",
@@ -24,7 +25,14 @@ _NAMES: dict[str, Literal["HTTP", "HTTPS", "GRPC", "GRPCS"]] = {
     "AUTO_HTTP": "HTTP",
 }
 #: What is about TLS towards backends.
-_OF_TLS = ("proxy-ssl-secret", "proxy-ssl-verify", "proxy-ssl-name", "proxy-ssl-server-name", "proxy-ssl-protocols")
+_OF_TLS = (
+    "proxy-ssl-secret",
+    "proxy-ssl-verify",
+    "proxy-ssl-name",
+    "proxy-ssl-server-name",
+    "proxy-ssl-protocols",
+    "proxy-ssl-ciphers",
+)
 
 
 def read(reading: Reading) -> Iterator[Feature]:
@@ -50,9 +58,6 @@ def read(reading: Reading) -> Iterator[Feature]:
         for each in _OF_TLS:
             reading.tell(each, "dropped-harmless", "backends are not spoken to over TLS", "take it out")
         return
-    if reading.text("proxy-ssl-server-name", "off") == "off":
-        message = "the name is sent all the same: who has one certificate does not look at it"
-        reading.tell("proxy-ssl-server-name", "converted-with-difference", message)
     secret = reading.value("proxy-ssl-secret")
     verify = reading.text("proxy-ssl-verify", "off")
     if verify not in {"on", "off"}:
@@ -67,6 +72,9 @@ def read(reading: Reading) -> Iterator[Feature]:
         secret=reading.object_name(secret.text) if secret is not None else None,
         hostname=hostname,
         versions=_versions(reading),
+        suites=named_suites(reading, "proxy-ssl-ciphers", "backends"),
+        refuses_verification=reading.value("proxy-ssl-verify") is not None and verify == "off",
+        nameless=reading.text("proxy-ssl-server-name") == "off",
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ... import values
-from ...features import AppRoot, Feature, HttpsRedirect, Redirect, StrictTransport, WwwRedirect
+from ...features import AppRoot, Feature, HttpsRedirect, Redirect, RelativeRedirects, StrictTransport, WwwRedirect
 from ...reading import Reading
 
 #: Statuses that a `RequestRedirect` may have.
@@ -24,6 +24,8 @@ def read(reading: Reading) -> Iterator[Feature]:
         yield AppRoot(causes=(root.cause,), path=root.text)
     elif root is not None:
         reading.tell("app-root", "invalid", "a path that begins with / is expected: it did nothing", "correct it")
+    if reading.flag("relative-redirects", default=reading.settings.flag("relative-redirects")):
+        yield RelativeRedirects(causes=(reading.setting_or("relative-redirects", "relative-redirects").cause,))
     if reading.flag("from-to-www-redirect"):
         status = _status(reading.settings.number("http-redirect-code"), 308)
         yield WwwRedirect(causes=reading.causes("from-to-www-redirect"), status=status)

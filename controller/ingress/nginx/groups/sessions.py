@@ -20,13 +20,10 @@ _NAMES = (
     "session-cookie-domain",
     "session-cookie-samesite",
     "session-cookie-secure",
-)
-_OTHERS = (
-    "affinity-mode",
-    "affinity-canary-behavior",
-    "session-cookie-conditional-samesite-none",
     "session-cookie-change-on-failure",
+    "affinity-canary-behavior",
 )
+_OTHERS = ("affinity-mode", "session-cookie-conditional-samesite-none")
 _COOKIE = "INGRESSCOOKIE"
 
 
@@ -38,8 +35,6 @@ def read(reading: Reading) -> Iterator[Feature]:
         for name in (*_NAMES, *_OTHERS):
             reading.tell(name, "dropped-harmless", "without affinity it never did anything", "take it out")
         return
-    if reading.text("affinity-mode") == "persistent":
-        reading.tell("affinity-mode", "converted", "a session stays with its endpoint for as long as that is there")
     # A browser goes by Max-Age where a cookie has both (RFC 6265 section 5.3).
     seconds = reading.number("session-cookie-max-age") or reading.number("session-cookie-expires")
     cookie, path = reading.text("session-cookie-name", _COOKIE), reading.text("session-cookie-path")
@@ -63,6 +58,10 @@ def read(reading: Reading) -> Iterator[Feature]:
         message = "browsers take a cookie with SameSite=None over TLS alone: it is Secure where the client came by TLS"
         reading.tell("session-cookie-secure", "converted-with-difference", message, "take it out")
         secure = None
+    behaviour = reading.text("affinity-canary-behavior", "sticky")
+    if behaviour not in {"sticky", "legacy"}:
+        message = f"there is no {behaviour}: sticky holds, as before"
+        reading.tell("affinity-canary-behavior", "invalid", message, "write sticky or legacy")
     yield Affinity(
         causes=reading.causes("affinity", *_NAMES),
         cookie=cookie,
@@ -71,4 +70,6 @@ def read(reading: Reading) -> Iterator[Feature]:
         domain=domain,
         same_site=site or "",
         secure=secure,
+        returns=not reading.flag("session-cookie-change-on-failure", default=True),
+        sticky=behaviour != "legacy",
     )

@@ -1,4 +1,4 @@
-"""How long a backend may be silent: between two reads, never for an answer as a whole.
+"""How long a backend may be silent: between two reads, never for an answer as a whole; and between two writes.
 
 Source: `internal/ingress/annotations/proxy`.
 """
@@ -11,18 +11,29 @@ from ...features import Feature, Timeouts
 from ...losses import Cause
 from ...reading import Reading
 
+_CONNECT, _READ, _SEND = "proxy-connect-timeout", "proxy-read-timeout", "proxy-send-timeout"
+
 
 def read(reading: Reading) -> Iterator[Feature]:
     """Make features of the annotations of the group."""
     found: dict[str, int] = {}
     causes: list[Cause] = []
-    for name in ("proxy-connect-timeout", "proxy-read-timeout"):
+    for name in (_CONNECT, _READ, _SEND):
         if reading.value(name) is not None:
             found[name] = reading.bare_seconds(name, reading.settings.number(name))
             causes += reading.causes(name)
         elif reading.settings.is_written(name):
             found[name] = reading.settings.number(name)
             causes.append(reading.settings.value(name).cause)
-    if any(found.values()):
-        connect, wait = found.get("proxy-connect-timeout", 0), found.get("proxy-read-timeout", 0)
-        yield Timeouts(causes=tuple(causes), connect=connect * 1000, read=wait * 1000)
+    if not any(found.values()):
+        return
+    stall = 0
+    if _READ in found or _SEND in found:
+        # Nobody tells here whether a backend that is waited for should read or write: the longer time holds for both.
+        stall = max(found.get(name, reading.settings.number(name)) for name in (_READ, _SEND))
+    yield Timeouts(
+        causes=tuple(causes),
+        connect=found.get(_CONNECT, 0) * 1000,
+        read=found.get(_READ, 0) * 1000,
+        stall=stall * 1000,
+    )

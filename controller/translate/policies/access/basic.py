@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sluicegate import ir
 from sluicegate.words import listed
 
@@ -12,6 +14,15 @@ from .conditions import check_forward
 
 #: Keys of a Secret that have an htpasswd file: Envoy Gateway's, the file's own name, ingress-nginx's.
 USUAL_KEYS = (".htpasswd", "htpasswd", "auth")
+
+
+#: How a Secret has its users: an htpasswd file, or each as a key whose value is the hash.
+_FORMS = ("File", "Keys")
+
+
+def _joined(values: Mapping[str, bytes]) -> bytes:
+    """The users of a Secret that has a key for each, as an htpasswd file."""
+    return b"".join(name.encode() + b":" + value.strip() + b"\n" for name, value in sorted(values.items()))
 
 
 def judge_basic(draft: Draft, stanza: BasicStanza | None) -> ir.AccessBasic | None:
@@ -25,7 +36,12 @@ def judge_basic(draft: Draft, stanza: BasicStanza | None) -> ir.AccessBasic | No
         draft.refuse("basic.secretRef", "no Secret has the users", "refer to a Secret with an htpasswd file")
     if stanza.forward.header:
         check_forward(draft, "basic.forward.header", stanza.forward.header)
-    users = _users(draft, stanza.secret_ref) if stanza.secret_ref is not None else ""
+    if stanza.users not in _FORMS:
+        draft.refuse("basic.users", f"{stanza.users} is not known", f"use one of {', '.join(_FORMS)}")
+    of_keys = stanza.users == _FORMS[1]
+    if of_keys and stanza.secret_ref is not None and stanza.secret_ref.key:
+        draft.refuse("basic.secretRef.key", "every key of the Secret is a user", "leave it out, or set users to File")
+    users = _users(draft, stanza.secret_ref, of_keys=of_keys) if stanza.secret_ref is not None else ""
     return ir.AccessBasic(
         **head,
         invalid=draft.faults > faults,
@@ -37,14 +53,14 @@ def judge_basic(draft: Draft, stanza: BasicStanza | None) -> ir.AccessBasic | No
     )
 
 
-def _users(draft: Draft, reference: KeyReference) -> str:
+def _users(draft: Draft, reference: KeyReference, *, of_keys: bool) -> str:
     path = "basic.secretRef"
     values = draft.secret(reference.name, path, {})
     if values is None:
         return ""
     label = f"Secret {draft.policy.namespace}/{reference.name}"
     names = (reference.key,) if reference.key else USUAL_KEYS
-    found = next((values[name] for name in names if name in values), None)
+    found = _joined(values) if of_keys else next((values[name] for name in names if name in values), None)
     remedy = "give it an htpasswd file, made by htpasswd -B"
     if found is None:
         draft.unresolved(path, Reason.SECRET_INVALID, f"{label} has no key {' or '.join(names)}", remedy)

@@ -12,6 +12,8 @@ from ...values import authority_error, header_value, header_value_error, told_na
 from ..draft import Draft
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+#: With which responses cookies of a service go.
+_COOKIES = ("Always", "WithSuccess")
 #: Of which a service expects no body (RFC 9110 section 9.3).
 _BODILESS = frozenset({"GET", "HEAD"})
 
@@ -33,6 +35,8 @@ def judge_question(draft: Draft, said: HTTPExternal, service: ir.ExternalService
         elif name.lower().startswith("content-"):
             message = f"{name!r} describes a body: the client gets that of the backend, with its own"
             draft.refuse(f"{field}.clientHeaders[{index}]", message, "leave it out")
+    if said.cookies not in _COOKIES:
+        draft.refuse(f"{field}.cookies", f"{said.cookies} is not known", f"use one of {', '.join(_COOKIES)}")
     made = tuple(_set_header(draft, item, f"{field}.setHeaders[{at}]") for at, item in enumerate(said.set_headers))
     if draft.faults > faults:
         return service
@@ -42,6 +46,7 @@ def judge_question(draft: Draft, said: HTTPExternal, service: ir.ExternalService
         host=host,
         set_headers=made,
         client_headers=tuple(dict.fromkeys(name.lower() for name in said.client_headers)),
+        cookies_with_success=said.cookies == _COOKIES[1],
         # As nginx and Traefik have it: GEP-1494 knows 200 alone, and oauth2-proxy answers 202.
         any_success=True,
     )

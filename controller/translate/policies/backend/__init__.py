@@ -14,6 +14,7 @@ from ...secrets import Material
 from ...status import Verdict
 from ...values import is_token
 from ..judged import Judgement
+from .choice import judge_choice
 from .connection import judge_keepalive, judge_proxy_protocol, judge_tls
 from .draft import BackendDraft
 from .health import judge_active, judge_passive
@@ -45,6 +46,7 @@ def judge_backend(policy: BackendPolicy, _material: Material, diagnostics: Diagn
             connect_ms=draft.duration(timeouts.connect, "timeouts.connect"),
             idle_ms=draft.duration(timeouts.idle, "timeouts.idle"),
             first_byte_ms=draft.duration(timeouts.first_byte, "timeouts.firstByte"),
+            stall_ms=draft.duration(timeouts.stall, "timeouts.stall"),
         ),
         retry_methods=_methods(draft),
         retry_within_ms=draft.duration(spec.retries.within, "retries.within"),
@@ -55,6 +57,8 @@ def judge_backend(policy: BackendPolicy, _material: Material, diagnostics: Diagn
         max_requests=spec.connection.max_requests or 0,
         keepalive=judge_keepalive(draft),
         tls=judge_tls(draft),
+        unverified=judge_choice(draft, spec.tls.verification, "tls.verification", "Required", "Disabled"),
+        nameless=judge_choice(draft, spec.tls.server_name, "tls.serverName", "Sent", "Omitted"),
         session_cookie=judge_session_cookie(draft),
     )
     if not draft.accepted.ok:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from sluicegate import ir
+from sluicegate.words import listed
 
+from ...cipher_suites import SUITES, cipher_suites
 from .draft import BackendDraft
 
 
@@ -36,7 +38,7 @@ def _seconds(draft: BackendDraft, value: str, field: str) -> int:
 
 
 def judge_tls(draft: BackendDraft) -> ir.TlsVersions:
-    """Versions that are spoken where TLS is."""
+    """Versions and cipher suites that are spoken where TLS is."""
     said = draft.policy.spec.tls
     least, most = (
         _version(draft, value, f"tls.{name}")
@@ -44,7 +46,10 @@ def judge_tls(draft: BackendDraft) -> ir.TlsVersions:
     )
     if least is ir.TlsVersion.TLS13 and most is ir.TlsVersion.TLS12:
         draft.refuse("tls", "minVersion is above maxVersion: no version is left", "correct one of them")
-    return ir.TlsVersions(min=least, max=most)
+    suites, unknown = cipher_suites(said.cipher_suites)
+    if unknown:
+        draft.refuse("tls.cipherSuites", f"{listed(unknown)}: not spoken", f"use some of {listed(SUITES)}")
+    return ir.TlsVersions(min=least, max=most, suites=suites)
 
 
 def _version(draft: BackendDraft, value: str, field: str) -> ir.TlsVersion | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sluicegate import ir
 
 from ...values import hostname_error
+from .choice import judge_choice
 from .draft import BackendDraft
 
 _SAME_SITE = {item.value: item for item in ir.SameSite}
@@ -36,6 +37,8 @@ def judge_session_cookie(draft: BackendDraft) -> ir.SessionCookieAttributes | No
         secure=_SECURE.get(said.secure, ir.CookieSecure.OVER_TLS),
         http_only=said.http_only,
         max_age_seconds=_max_age(draft, said.max_age, f"{field}.maxAge"),
+        keeps_endpoint=judge_choice(draft, said.on_failure, f"{field}.onFailure", "Move", "Keep"),
+        spans_backends=judge_choice(draft, said.backends, f"{field}.backends", "ByWeight", "Sticky"),
     )
 
 

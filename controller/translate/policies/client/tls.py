@@ -1,10 +1,12 @@
-"""`ClientPolicy.spec.tls`: which versions of TLS clients may speak."""
+"""`ClientPolicy.spec.tls`: which versions of TLS clients may speak, and cipher suites."""
 
 from __future__ import annotations
 
 from sluicegate import ir
+from sluicegate.words import listed
 
 from ....api.client_policy import ClientTls
+from ...cipher_suites import SUITES, cipher_suites
 from ..draft import Draft
 from .parts import for_listeners_only, word
 
@@ -23,4 +25,9 @@ def judge_tls(draft: Draft, tls: ClientTls | None) -> ir.ClientTls | None:
     )
     if least is ir.TlsVersion.TLS13 and most is ir.TlsVersion.TLS12:
         draft.refuse("tls.minVersion", "no version is at least 1.3 and at most 1.2", "correct one of them")
-    return ir.ClientTls(**head, versions=ir.TlsVersions(min=least, max=most), invalid=draft.faults > faults)
+    suites, unknown = cipher_suites(tls.cipher_suites)
+    if unknown:
+        draft.refuse("tls.cipherSuites", f"{listed(sorted(unknown))}: not spoken", f"use some of {listed(SUITES)}")
+    return ir.ClientTls(
+        **head, versions=ir.TlsVersions(min=least, max=most, suites=suites), invalid=draft.faults > faults
+    )

@@ -16,7 +16,6 @@ use crate::upstream::{Connection, EndpointState};
 use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// One try at one endpoint.
@@ -112,7 +111,7 @@ impl Attempt<'_, '_> {
             }
             .map_err(Failure::Exchange)
         });
-        let stalls = stalls(worker.settings(), self.forward.body_timeout);
+        let stalls = stalls(worker.settings(), self.forward);
         let ended = match self.forward.first_byte {
             None => watchdog.guard(self.begun, deadline, stalls, progress, work).await,
             Some(limit) => {
@@ -129,12 +128,13 @@ impl Attempt<'_, '_> {
     }
 }
 
-fn stalls(settings: &Settings, body: Option<Duration>) -> Stalls {
+fn stalls(settings: &Settings, forward: &Forward<'_>) -> Stalls {
+    let body = forward.body_timeout;
     let longest = settings.request_body_timeout();
     Stalls {
         request_body: body.map_or(longest, |body| body.min(longest)),
         response: settings.response_read_timeout(),
-        backend: settings.stall_timeout(),
+        backend: forward.stall.unwrap_or_else(|| settings.stall_timeout()),
     }
 }
 

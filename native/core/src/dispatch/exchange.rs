@@ -93,8 +93,8 @@ pub struct Terms<'x> {
 
 impl Terms<'_> {
     /// Call `then` with the fields of a response as its client gets them.
-    fn edited<R>(&self, fields: &[Field<'_>], then: impl FnOnce(&[Field<'_>]) -> R) -> R {
-        self.edits.with(fields, |fields| match self.session {
+    fn edited<R>(&self, status: u16, fields: &[Field<'_>], then: impl FnOnce(&[Field<'_>]) -> R) -> R {
+        self.edits.with(status, fields, |fields| match self.session {
             None => then(fields),
             Some(told) => told.among(fields, then),
         })
@@ -173,7 +173,7 @@ fn send_head<Sink: ReplySink>(
         client.end_connection();
     }
     terms
-        .edited(&head.fields, |fields| {
+        .edited(head.status, &head.fields, |fields| {
             client.head(&Reply {
                 status: head.status,
                 reason: head.reason,

@@ -44,6 +44,8 @@ pub struct Forward<'g> {
     pub timeouts: Timeouts,
     /// Until the head of a response, of each try.
     pub first_byte: Option<Duration>,
+    /// Without an octet that the backend takes or sends; `None`: as the settings have it.
+    pub stall: Option<Duration>,
     pub retry: Option<&'g Retry>,
     /// Since the first try began: no other one begins later.
     pub retry_within: Option<Duration>,

@@ -134,7 +134,7 @@ impl Exchange<'_, '_> {
                 .map(|it| backoff(it.backoff, retries, client.worker.turns.noise()));
             // An answer that is to be retried is thrown away, so a try has to know until when another one may follow it.
             let retry_until = last_begin.map(|last| last.checked_sub(pause.unwrap_or_default()).unwrap_or(begun));
-            let told = forward.session.as_ref().and_then(|session| session.tell(endpoint));
+            let told = forward.session.as_ref().and_then(|session| session.tell(endpoint, forward.among.endpoints));
             let session = told.as_ref();
             let attempt = Attempt {
                 client,

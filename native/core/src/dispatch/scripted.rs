@@ -126,6 +126,7 @@ pub fn forward(outbound: Outbound, endpoints: &[Arc<Endpoint>]) -> Forward<'_> {
         budget: None,
         session: None,
         first_byte: None,
+        stall: None,
         route: Route::default(),
         edits: ResponseEdits::default(),
         timeouts: Timeouts::default(),

@@ -86,7 +86,7 @@ impl Answer {
         }
         let length = body.map_or(0, Vec::len) as u64;
         let framing = if length == 0 || head_request { Framing::Empty } else { Framing::Length(length) };
-        edits.with(&fields, |fields| {
+        edits.with(self.status, &fields, |fields| {
             client.head(&Reply {
                 status: self.status,
                 reason: b"",

@@ -7,6 +7,9 @@ use route::resolve::{CorsFields, set_cors};
 use route::response_rewrite::rewritten_fields;
 use route::table::{EditedFields, Filters, HeaderEdits, Listener, MadeValues, Respond};
 
+/// Statuses of answers that are no errors, as `add_header` of nginx counts them.
+const WITHOUT_ERROR: [u16; 10] = [200, 201, 204, 206, 301, 302, 303, 304, 307, 308];
+
 /// What happens to the fields of a response.
 #[derive(Debug, Default)]
 pub struct ResponseEdits<'g> {
@@ -23,6 +26,8 @@ pub struct ResponseEdits<'g> {
     cors: CorsFields,
     /// What policies add, behind all edits.
     appended: Vec<AnswerField>,
+    /// The same, of answers that are no errors.
+    appended_to_success: Vec<AnswerField>,
     /// What stands in for an error.
     pages: Option<Box<Pages<'g>>>,
 }
@@ -54,9 +59,9 @@ impl<'g> ResponseEdits<'g> {
         Self { filters: filters.map(editing), made, of_backend: true, cors, ..Self::default() }
     }
 
-    /// The same, and policies add these.
-    pub fn appending(self, appended: Vec<AnswerField>) -> Self {
-        Self { appended, ..self }
+    /// The same, and policies add these; the second ones where it is no error.
+    pub fn appending(self, appended: Vec<AnswerField>, appended_to_success: Vec<AnswerField>) -> Self {
+        Self { appended, appended_to_success, ..self }
     }
 
     /// The same, and these stand in for errors.
@@ -68,10 +73,11 @@ impl<'g> ResponseEdits<'g> {
         self.pages.as_deref()
     }
 
-    /// Call `then` with the edited fields; without edits, with the very ones given.
-    pub fn with<R>(&self, fields: &[Field<'_>], then: impl FnOnce(&[Field<'_>]) -> R) -> R {
+    /// Call `then` with the edited fields of an answer with this status; without edits, with the very ones given.
+    pub fn with<R>(&self, status: u16, fields: &[Field<'_>], then: impl FnOnce(&[Field<'_>]) -> R) -> R {
+        let of_success = if WITHOUT_ERROR.contains(&status) { &self.appended_to_success[..] } else { &[] };
         let none = self.filters.iter().all(Option::is_none) && self.own.is_none() && self.listener.is_none();
-        if none && self.cors.is_empty() && self.appended.is_empty() {
+        if none && self.cors.is_empty() && self.appended.is_empty() && of_success.is_empty() {
             return then(fields);
         }
         let rewrites = self.filters.iter().flatten().filter(|_| self.of_backend);
@@ -91,7 +97,8 @@ impl<'g> ResponseEdits<'g> {
             filters.response.iter().for_each(|edits| edits.apply(&mut edited, made));
         }
         set_cors(&mut edited, &self.cors);
-        edited.extend(self.appended.iter().map(|(name, value)| Field { name: name.as_bytes(), value }));
+        edited
+            .extend(self.appended.iter().chain(of_success).map(|(name, value)| Field { name: name.as_bytes(), value }));
         then(&edited)
     }
 }
@@ -110,7 +117,7 @@ mod tests {
         let fields: Vec<Field<'_>> =
             sent.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() }).collect();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        ResponseEdits { cors, ..ResponseEdits::default() }.with(&fields, |fields| {
+        ResponseEdits { cors, ..ResponseEdits::default() }.with(200, &fields, |fields| {
             fields.iter().map(|field| format!("{}: {}", text(field.name), text(field.value))).collect()
         })
     }

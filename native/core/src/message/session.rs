@@ -2,9 +2,11 @@
 //!
 //! - What a client keeps is encrypted, with keys that all replicas of the Gateway have (`tls/tickets.rs`): it learns nothing
 //!   of endpoints and cannot choose one. What cannot be read, or is too old, is as good as nothing: a new session begins.
-//! - A backend is chosen by weight first, and a session is of one rule and one backend; a cookie has room for
-//!   [`MAX_SESSIONS`], so that those of several do not drive each other out.
-//! - An endpoint that is gone, or does badly, is replaced: the client is told of the new one with the response.
+//! - A backend is chosen by weight first, unless a policy has clients stay with theirs (`request/select.rs`), and a session
+//!   is of one rule and one backend; a cookie has room for [`MAX_SESSIONS`], so that those of several do not drive each
+//!   other out.
+//! - An endpoint that is gone, or does badly, is replaced: the client is told of the new one with the response. A policy may
+//!   have it come back to one that only does badly.
 //! - What belongs to the gateway does not reach the backend (`route::session`).
 
 pub use super::session_cookie::CookieTerms;
@@ -16,6 +18,7 @@ use route::rendezvous::{hash, seed_of};
 use route::session::sent;
 use route::table::{EditedFields, Endpoint};
 use smallvec::SmallVec;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Sessions that one cookie or header holds, the one that was used last first; stops it from growing with the rules that
@@ -120,10 +123,15 @@ impl<'g> Session<'g> {
         self.known.iter().find(|entry| entry.place == self.place).map(|entry| entry.endpoint)
     }
 
-    /// What the client is told where this endpoint has answered; `None`: it knows already.
-    pub fn tell(&self, endpoint: &Endpoint) -> Option<SessionField> {
+    /// What the client is told where this endpoint has answered; `None`: it knows already, or is to come back to its own,
+    /// which is among `all`.
+    pub fn tell(&self, endpoint: &Endpoint, all: &[Arc<Endpoint>]) -> Option<SessionField> {
         let seed = seed_of(endpoint.address);
         if self.endpoint() == Some(seed) && !self.is_old {
+            return None;
+        }
+        let is_there = |own: u64| all.iter().any(|endpoint| seed_of(endpoint.address) == own);
+        if self.cookie.keeps_endpoint() && self.endpoint().is_some_and(|own| own != seed && is_there(own)) {
             return None;
         }
         let began = self.known.iter().find(|entry| entry.place == self.place).map_or(self.now, |entry| entry.began);
@@ -246,7 +254,7 @@ mod tests {
 
         /// What a client has after it was answered by an endpoint.
         fn told(&self, terms: &ir::Session, place: (&str, &str), sent: &str, number: u8, now: u64) -> Option<String> {
-            let field = self.session(terms, place, sent, now).tell(&endpoint(number))?;
+            let field = self.session(terms, place, sent, now).tell(&endpoint(number), &[])?;
             let value = String::from_utf8(field.value).unwrap();
             Some(value.split(';').next().unwrap_or_default().to_owned())
         }
@@ -271,6 +279,25 @@ mod tests {
         let both = world.told(&terms, ("r", "c"), &second, 3, NOW).expect("another session");
         assert_eq!(at(("r", "b"), &both), at(("r", "b"), &second));
         assert!(at(("r", "c"), &both).is_some());
+    }
+
+    /// A policy may have a client come back to an endpoint that is only away for a while: it is told of no other one.
+    #[test]
+    fn an_endpoint_that_is_there_may_be_kept() {
+        let (world, terms) = (world(), cookie(0, false));
+        let sent = world.told(&terms, ("r", "b"), "", 1, NOW).unwrap();
+        let keeping = ir::SessionCookieAttributes { keeps_endpoint: true, ..ir::SessionCookieAttributes::default() };
+        let all = [1, 2].map(|number| Arc::new(endpoint(number)));
+        for (attributes, all, sent, is_told) in [
+            (None, &all[..], &*sent, true),
+            (Some(&keeping), &all[..], &*sent, false),
+            (Some(&keeping), &all[1..], &*sent, true),
+            (Some(&keeping), &all[..], "", true),
+        ] {
+            let mut session = world.session(&terms, ("r", "b"), sent, NOW);
+            session.cookie.attributes = attributes;
+            assert_eq!(session.tell(&endpoint(2), all).is_some(), is_told);
+        }
     }
 
     #[test]
@@ -311,7 +338,7 @@ mod tests {
     fn attributes_of_cookies_and_headers() {
         let world = world();
         let tell = |terms: &ir::Session, sent: &str, now| {
-            let field = world.session(terms, ("r", "b"), sent, now).tell(&endpoint(1)).unwrap();
+            let field = world.session(terms, ("r", "b"), sent, now).tell(&endpoint(1), &[]).unwrap();
             (field.name, String::from_utf8(field.value).unwrap())
         };
         let (name, value) = tell(&cookie(0, false), "", NOW);

@@ -13,6 +13,11 @@ pub struct CookieTerms<'g> {
 }
 
 impl CookieTerms<'_> {
+    /// A client comes back to an endpoint that did badly for a while.
+    pub fn keeps_endpoint(&self) -> bool {
+        self.attributes.is_some_and(|attributes| attributes.keeps_endpoint)
+    }
+
     /// Write them behind its path. `left`: seconds that the session may last; `permanent`: browsers keep it for as long.
     pub fn write(&self, cookie: &mut String, left: Option<u64>, permanent: bool) {
         let usual = SessionCookieAttributes::default();
@@ -78,6 +83,7 @@ mod tests {
             secure: CookieSecure::Always,
             http_only: false,
             max_age_seconds: 60,
+            ..SessionCookieAttributes::default()
         };
         assert_eq!(written(Some(&all), false, None, false), "; Domain=example.com; SameSite=None; Secure; Max-Age=60");
         assert!(written(Some(&all), false, Some(9), false).ends_with("; Max-Age=9"), "no longer than its session");

@@ -187,7 +187,7 @@ fn edits_of<'g>(
         |filters: &Filters| filters.make(|| values(client, inbound, routed, proxies, passage.identity.as_deref()));
     let edits = ResponseEdits::of_rule(filters, make(filters), cors_of(routed)).at(routed.listener, make);
     let pages = chain.and_then(|chain| pages_of(chain, inbound, routed));
-    edits.appending(passage.respond).paged(pages)
+    edits.appending(passage.respond, passage.respond_to_success).paged(pages)
 }
 
 /// What stands in for errors of a request.

@@ -26,6 +26,7 @@ use route::session::removal;
 use route::table::{Backend, EditedFields, Filters, MadeValue, MadeValues, RequestHead, Rule, Timeouts};
 use smallvec::SmallVec;
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What policies leave of a request that they let pass.
@@ -59,7 +60,7 @@ pub fn select<'g>(
 ) -> Result<Box<Forward<'g>>, ErrorCode> {
     let Routed { head, listener, found, sent_fields, .. } = routed;
     let (rule, chain, proxies) = (found.rule, passed.chain, passed.proxies());
-    let (place, chosen, backend) = match pick(&generation.table, found, turn(client, rule)) {
+    let (place, chosen, backend) = match pick(&generation.table, found, turn_of(generation, client, routed, proxies)) {
         Picked::NoBackend => return Err(ErrorCode::NoBackend),
         Picked::Invalid(_) => return Err(ErrorCode::BackendInvalid),
         Picked::NoEndpoint(_) => return Err(ErrorCode::NoEndpoint),
@@ -122,7 +123,7 @@ pub fn select<'g>(
         route,
         edits: ResponseEdits::new(filters, made, cors.map_or_else(Vec::new, |cors| cors_response(cors, head)))
             .at(listener, |_| last)
-            .appending(std::mem::take(&mut passage.respond))
+            .appending(std::mem::take(&mut passage.respond), std::mem::take(&mut passage.respond_to_success))
             .paged(pages.take()),
         timeouts: timeouts(rule, chain),
         body_timeout: chain.and_then(Chain::body_timeout),
@@ -130,6 +131,7 @@ pub fn select<'g>(
             .map(|policy| policy.timeouts.first_byte_ms)
             .filter(|limit| *limit > 0)
             .map(Duration::from_millis),
+        stall: policy.map(|policy| policy.timeouts.stall_ms).filter(|limit| *limit > 0).map(Duration::from_millis),
         retry: rule.retry.as_ref(),
         retry_within: policy.map(|policy| policy.retry_within_ms).filter(|limit| *limit > 0).map(Duration::from_millis),
         grpc,
@@ -219,6 +221,30 @@ fn check_upgrade(inbound: &Inbound<'_>, protocol: &[u8], http2: bool, grpc: bool
         return Err(ErrorCode::UpstreamNoUpgrade);
     }
     if websocket_handshake::has_key(&inbound.fields) { Ok(()) } else { Err(ErrorCode::BadRequest) }
+}
+
+/// The backend that the client's session is with, where policies have clients stay with it; else whose turn it is.
+fn turn_of(generation: &Generation, client: &Client, routed: &Routed<'_, '_>, proxies: Option<&Networks>) -> u64 {
+    let rule = routed.found.rule;
+    if rule.backends.len() < 2 {
+        return 0;
+    }
+    let mut start = 0;
+    for chosen in &rule.backends {
+        let own = std::mem::replace(&mut start, chosen.cumulative);
+        let backend = chosen.slot.and_then(|slot| generation.table.backend(slot));
+        let spans = |backend: &&Arc<Backend>| {
+            let attributes = backend.policy.as_ref().and_then(|policy| policy.session_cookie.as_ref());
+            attributes.is_some_and(|attributes| attributes.spans_backends)
+        };
+        let session = backend
+            .filter(|backend| chosen.cumulative > own && spans(backend) && !backend.has_no_endpoint())
+            .and_then(|backend| session_of(generation, client, routed, backend, proxies));
+        if session.is_some_and(|session| session.endpoint().is_some()) {
+            return own;
+        }
+    }
+    turn(client, rule)
 }
 
 /// Which of the rule's backends is next; most rules have one.

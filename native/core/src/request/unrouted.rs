@@ -80,5 +80,5 @@ fn failed<'g>(
 ) -> Box<Failed<'g>> {
     let edits = ResponseEdits::default().at(listener, |_| MadeValues::new());
     let pages = chain.and_then(|chain| Pages::of(chain.error_pages()?, listener, None, inbound, chain.secret_pairs()));
-    Box::new(Failed { denial, edits: edits.appending(passage.respond).paged(pages) })
+    Box::new(Failed { denial, edits: edits.appending(passage.respond, passage.respond_to_success).paged(pages) })
 }

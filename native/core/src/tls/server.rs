@@ -6,7 +6,7 @@ use super::failure::{Progress, TlsError};
 use super::server_certificates::{ServedKey, ServedKeys};
 use super::tickets::{TicketKeys, Ticketer};
 use super::trust::Trust;
-use super::{pem, provider, versions};
+use super::{pem, provider, provider_with, versions};
 use crate::observe::events::Events;
 use ahash::AHashMap;
 use route::ir::{self, ClientValidationMode, TlsVersions};
@@ -186,7 +186,7 @@ fn config(
     clients: Option<Arc<AcceptTrusted>>,
     tickets: &Arc<TicketKeys>,
 ) -> Result<ServerConfig, String> {
-    let builder = ServerConfig::builder_with_provider(provider())
+    let builder = ServerConfig::builder_with_provider(provider_with(terms.versions.suites))
         .with_protocol_versions(&versions::allowed(terms.versions))
         .map_err(|error| error.to_string())?;
     let builder = match &tls.client_validation {

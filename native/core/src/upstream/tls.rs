@@ -2,14 +2,15 @@
 
 use super::{Route, TlsTarget};
 use crate::observe::events::Events;
-use crate::tls::backend_certificates::PolicyVerifier;
+use crate::tls::backend_certificates::{AcceptAnything, PolicyVerifier};
 use crate::tls::keys::certified_key;
 use crate::tls::trust::Trust;
-use crate::tls::{allowed, provider};
+use crate::tls::{allowed, provider_with};
 use ahash::AHashMap;
 use route::ir::{self, BackendProtocol, TlsVersions};
 use route::table::{Backend, Table};
 use rustls::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 use std::sync::Arc;
@@ -21,7 +22,28 @@ struct Ingredients {
     trust: Vec<Arc<ir::Trust>>,
     certificate: Option<Arc<ir::Certificate>>,
     protocol: BackendProtocol,
+    terms: Terms,
+}
+
+/// What the policy of a backend says of TLS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+struct Terms {
     versions: TlsVersions,
+    /// Whatever certificate it shows is taken.
+    unverified: bool,
+    /// It is sent no name.
+    nameless: bool,
+}
+
+impl Terms {
+    fn of(backend: &Backend) -> Self {
+        let said = |policy: &Arc<ir::BackendPolicy>| Self {
+            versions: policy.tls,
+            unverified: policy.unverified,
+            nameless: policy.nameless,
+        };
+        backend.policy.as_ref().map(said).unwrap_or_default()
+    }
 }
 
 #[derive(Debug)]
@@ -37,7 +59,7 @@ struct Entry {
 }
 
 /// Policy, client certificate, and what the backend speaks: backends that share a policy share what is made of it.
-type Key = (Box<str>, Option<Box<str>>, BackendProtocol, TlsVersions);
+type Key = (Box<str>, Option<Box<str>>, BackendProtocol, Terms);
 
 /// The configurations of one generation.
 #[derive(Debug, Clone, Default)]
@@ -74,7 +96,7 @@ impl ClientTls {
                     trust: policy.trust.iter().filter_map(|id| table.trust.get(id.as_str()).cloned()).collect(),
                     certificate: certificate.and_then(|id| table.certificates.get(id).cloned()),
                     protocol: backend.protocol,
-                    versions: key.3,
+                    terms: key.3,
                 };
                 if let Some(same) = before.entries.get(&key).filter(|same| same.made_of == made_of) {
                     built.entries.insert(key, Arc::clone(same));
@@ -166,8 +188,7 @@ impl ClientTls {
 }
 
 fn key(policy: &ir::BackendTls, backend: &Backend, certificate: Option<&str>) -> Key {
-    let versions = backend.policy.as_ref().map(|policy| policy.tls).unwrap_or_default();
-    (policy.id.as_str().into(), certificate.map(Into::into), backend.protocol, versions)
+    (policy.id.as_str().into(), certificate.map(Into::into), backend.protocol, Terms::of(backend))
 }
 
 /// A backend's own certificate goes before that of the listener.
@@ -186,9 +207,14 @@ fn target(made_of: &Ingredients) -> Result<TlsTarget, String> {
     } else {
         Trust::read(made_of.trust.iter().map(|trust| trust.pem.as_str()))?
     };
-    let verifier = Arc::new(PolicyVerifier { trust, names: policy.subject_alt_names.clone() });
-    let builder = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&allowed(made_of.versions))
+    let Terms { versions, unverified, nameless } = made_of.terms;
+    let verifier: Arc<dyn ServerCertVerifier> = if unverified {
+        Arc::new(AcceptAnything)
+    } else {
+        Arc::new(PolicyVerifier { trust, names: policy.subject_alt_names.clone() })
+    };
+    let builder = ClientConfig::builder_with_provider(provider_with(versions.suites))
+        .with_protocol_versions(&allowed(versions))
         .map_err(|error| error.to_string())?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
@@ -199,6 +225,7 @@ fn target(made_of: &Ingredients) -> Result<TlsTarget, String> {
             builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
         }
     };
+    config.enable_sni = !nameless;
     config.alpn_protocols = match made_of.protocol {
         BackendProtocol::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         BackendProtocol::Http1 => vec![b"http/1.1".to_vec()],
@@ -215,7 +242,7 @@ fn with_alpn(target: &TlsTarget, protocols: Vec<Vec<u8>>) -> TlsTarget {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ingredients, target};
+    use super::{Ingredients, Terms, target};
     use crate::tls::{pem, provider};
     use route::ir::{self, BackendProtocol};
     use route::ir::{TlsVersion, TlsVersions};
@@ -268,7 +295,7 @@ Zn2caZGY/R1xT78QyU98m3+JOqwA5txPc74QLGbsZrI50kO3vHChaBnt
             trust: vec![Arc::new(ir::Trust { id: "t".to_owned(), pem: trusted.to_owned() })],
             certificate: None,
             protocol: BackendProtocol::Http,
-            versions,
+            terms: Terms { versions, ..Terms::default() },
         };
         let target = target(&made_of).expect("a policy that can be used");
         let [pem::Certificate { der, .. }] = &pem::certificates(certificate).expect("a certificate")[..] else {
@@ -306,7 +333,7 @@ Zn2caZGY/R1xT78QyU98m3+JOqwA5txPc74QLGbsZrI50kO3vHChaBnt
     #[test]
     fn versions_are_those_that_the_policy_allows() {
         let (tls12, tls13) = (&rustls::version::TLS12, &rustls::version::TLS13);
-        let only = |min, max| TlsVersions { min, max };
+        let only = |min, max| TlsVersions { min, max, ..TlsVersions::default() };
         for (versions, spoken) in [
             (TlsVersions::default(), [true, true]),
             (only(Some(TlsVersion::Tls13), None), [false, true]),

@@ -137,6 +137,8 @@ pub struct Passage<'p> {
     pub of_backends: Vec<(usize, AnswerField)>,
     /// Appended to the response, whoever gives it.
     pub respond: Vec<AnswerField>,
+    /// The same, where it is no error.
+    pub respond_to_success: Vec<AnswerField>,
     pub removed: Removed<'p>,
 }
 
@@ -176,6 +178,7 @@ impl Passage<'_> {
         self.forward.extend(told);
         self.of_backends.extend(found.of_backends);
         self.respond.extend(found.respond);
+        self.respond_to_success.extend(found.respond_to_success);
         self.removed.append(found.removed);
     }
 

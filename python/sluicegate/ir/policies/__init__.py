@@ -97,7 +97,7 @@ from .rate_limit import (
     UserLimitKey,
 )
 from .session_cookie import CookieSecure, SameSite, SessionCookieAttributes
-from .tls_versions import TlsVersion, TlsVersions
+from .tls_versions import CipherSuite, TlsVersion, TlsVersions
 
 __all__ = [
     "RANKS",
@@ -119,6 +119,7 @@ __all__ = [
     "BackendTraffic",
     "CelLimitKey",
     "CertificateField",
+    "CipherSuite",
     "ClaimHeader",
     "ClaimLimitKey",
     "ClientAccessLog",

@@ -89,11 +89,19 @@ class BackendLimits(Base, frozen=True, kw_only=True):
 
 
 class BackendTimeouts(Base, frozen=True, kw_only=True):
-    """Milliseconds; 0: what the settings of the engine say, of the first byte no limit."""
+    """Milliseconds; 0: what the settings of the engine say, of the first byte no limit.
+
+    Attributes:
+        connect_ms: until a connection is there.
+        idle_ms: for which one is kept that nobody uses.
+        first_byte_ms: until the head of a response.
+        stall_ms: without an octet that the backend takes or sends.
+    """
 
     connect_ms: Unsigned64 = 0
     idle_ms: Unsigned64 = 0
     first_byte_ms: Unsigned64 = 0
+    stall_ms: Unsigned64 = 0
 
 
 class PassiveHealth(Base, frozen=True, kw_only=True):
@@ -186,7 +194,9 @@ class BackendPolicy(PolicyBase, frozen=True, kw_only=True, tag="backend_policy")
         proxy_protocol: connections begin with it.
         max_requests: after so many a connection is used no more; 0: any number.
         keepalive: of TCP; None: what holds for all connections.
-        tls: versions that are spoken.
+        tls: versions that are spoken, and cipher suites.
+        unverified: whatever certificate the backend shows is taken.
+        nameless: it is sent no name in a `ClientHello`.
         session_cookie: how the cookie is written that keeps sessions with it; None: as GEP-1619 has it.
         invalid: the policy cannot be honoured: 500.
     """
@@ -206,5 +216,7 @@ class BackendPolicy(PolicyBase, frozen=True, kw_only=True, tag="backend_policy")
     max_requests: Unsigned32 = 0
     keepalive: Keepalive | None = None
     tls: TlsVersions = TlsVersions()
+    unverified: bool = False
+    nameless: bool = False
     session_cookie: SessionCookieAttributes | None = None
     invalid: bool = False

@@ -33,6 +33,7 @@ class ExternalService(Base, frozen=True, kw_only=True):
             of a connection and its message.
         set_headers: fields that the service is given in any case, in place of those of the request.
         client_headers: fields of an answer that lets a request on which its client gets, lower case.
+        cookies_with_success: cookies go with answers of 2xx and redirects alone, not with errors.
         any_success: every 2xx lets a request on, else 200 alone.
         forward_body_bytes: octets of a body that the service is given; a longer one is refused. 0: nothing of it.
         allow_unavailable: a service that gives no answer is taken to be content (`onUnavailable: Allow`).
@@ -48,6 +49,7 @@ class ExternalService(Base, frozen=True, kw_only=True):
     allowed_response_headers: tuple[str, ...] = ()
     set_headers: tuple[HeaderValue, ...] = ()
     client_headers: tuple[str, ...] = ()
+    cookies_with_success: bool = False
     any_success: bool = False
     forward_body_bytes: Unsigned64 = 0
     timeout_ms: Unsigned64

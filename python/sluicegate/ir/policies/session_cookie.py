@@ -32,6 +32,8 @@ class SessionCookieAttributes(Base, frozen=True, kw_only=True):
         same_site, secure: when browsers send it.
         http_only: scripts of a page do not see it.
         max_age_seconds: how long browsers keep it; 0: as `sessionPersistence` says.
+        keeps_endpoint: a client whose endpoint does badly goes elsewhere for that long, and is told nothing of it.
+        spans_backends: a client stays with the backend of its session, whatever the weights of the rule.
     """
 
     domain: str = ""
@@ -39,3 +41,5 @@ class SessionCookieAttributes(Base, frozen=True, kw_only=True):
     secure: CookieSecure = CookieSecure.OVER_TLS
     http_only: bool = True
     max_age_seconds: Unsigned64 = 0
+    keeps_endpoint: bool = False
+    spans_backends: bool = False

@@ -128,7 +128,7 @@ fn take_head<Sink: ReplySink>(
             let Some(protocol) = head.upgrade.filter(|_| terms.outbound.upgrade) else {
                 return Err(upstream(WireError::Malformed("101 without a request to upgrade"), true));
             };
-            let given = terms.edited(&head.fields, |fields| client.switching(fields, protocol));
+            let given = terms.edited(head.status, &head.fields, |fields| client.switching(fields, protocol));
             given.map_err(ExchangeError::Client)?;
             Received::Switched(consumed)
         }

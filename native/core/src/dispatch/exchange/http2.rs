@@ -127,7 +127,7 @@ fn switch<Sink: ReplySink>(fields: &FieldList<'_>, terms: Terms<'_>, client: &mu
     if let Some(accept) = &accept {
         fields.push(Field { name: ACCEPT, value: accept });
     }
-    let given = terms.edited(&fields, |fields| client.switching(fields, b"websocket"));
+    let given = terms.edited(101, &fields, |fields| client.switching(fields, b"websocket"));
     given.map_err(ExchangeError::Client)
 }
 

@@ -82,13 +82,13 @@ impl Answers {
 
     /// Octets that an answer counts for; `None`: it is not to be remembered.
     fn weight(&self, answered: &Answered) -> Option<usize> {
-        let Passage { forward, respond, .. } = &answered.found;
+        let Passage { forward, respond, respond_to_success, .. } = &answered.found;
         let (fields, body) = match &answered.outcome {
             Outcome::Pass => (&[][..], 0),
             Outcome::Deny(denial) if self.denials => (&*denial.fields, denial.body.as_ref().map_or(0, Vec::len)),
             Outcome::Deny(_) => return None,
         };
-        let all = || forward.iter().chain(respond).chain(fields);
+        let all = || forward.iter().chain(respond).chain(respond_to_success).chain(fields);
         if all().any(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
             return None;
         }

@@ -194,7 +194,9 @@ impl Ask {
                 let replaced = forward.iter().map(|(name, _)| Removal::Field(name.clone()));
                 let removed = removed.into_iter().map(|name| Removal::Field(name.into()));
                 found.removed = replaced.chain(removed).collect::<Vec<_>>().into();
-                (found.forward, found.respond) = (forward, respond);
+                let later = |(name, _): &AnswerField| self.service.cookies_with_success && name == "set-cookie";
+                let (of_success, respond) = respond.into_iter().partition(later);
+                (found.forward, found.respond, found.respond_to_success) = (forward, respond, of_success);
                 Outcome::Pass
             }
             Meaning::Denied { status: 401, fields, .. } if self.navigates && self.sign_in().is_some() => {

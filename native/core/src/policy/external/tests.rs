@@ -21,6 +21,7 @@ fn service(protocol: ExternalProtocol) -> ExternalService {
         allowed_response_headers: Vec::new(),
         set_headers: Vec::new(),
         client_headers: Vec::new(),
+        cookies_with_success: false,
         any_success: false,
         forward_body_bytes: 0,
         timeout_ms: 1000,
@@ -237,6 +238,9 @@ fn who_may_pass() {
     assert_eq!(pairs(&found.forward), [("x-user", "ada"), ("x-group", "a"), ("x-group", "b")]);
     assert_eq!(pairs(&found.respond), [("set-cookie", "s=1")]);
     assert!(found.removed.iter().any(|it| *it == Removal::Field("x-user".into())));
+    let careful = ExternalService { cookies_with_success: true, ..all.clone() };
+    let found = heard(&careful, 200, &HOSTILE, None).found;
+    assert_eq!((pairs(&found.respond), pairs(&found.respond_to_success)), (vec![], vec![("set-cookie", "s=1")]));
     let named = ExternalService {
         allowed_response_headers: vec!["x-user".to_owned(), "content-length".to_owned(), "host".to_owned()],
         ..all

@@ -42,6 +42,12 @@ pub struct BackendPolicy {
     pub keepalive: Option<Keepalive>,
     #[serde(default)]
     pub tls: TlsVersions,
+    /// Whatever certificate a backend shows is taken.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unverified: bool,
+    /// No name is sent in a `ClientHello`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nameless: bool,
     /// How the cookie is written that keeps sessions with it; absent: as GEP-1619 has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_cookie: Option<SessionCookieAttributes>,
@@ -114,6 +120,8 @@ pub struct BackendTimeouts {
     pub idle_ms: u64,
     /// Until the head of a response, from the moment that a try began.
     pub first_byte_ms: u64,
+    /// Without an octet that the backend takes or sends.
+    pub stall_ms: u64,
 }
 
 /// Endpoints are judged by what comes of requests.

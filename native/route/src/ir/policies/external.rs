@@ -37,6 +37,9 @@ pub struct ExternalService {
     /// Fields of an answer that lets a request on which its client gets, lower case.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub client_headers: Vec<String>,
+    /// Cookies go with answers of 2xx and redirects alone, not with errors.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cookies_with_success: bool,
     /// Every 2xx lets a request on, else 200 alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub any_success: bool,

@@ -15,6 +15,12 @@ pub struct SessionCookieAttributes {
     pub http_only: bool,
     /// How long it is kept; 0: as `sessionPersistence` says.
     pub max_age_seconds: u64,
+    /// A client whose endpoint does badly goes elsewhere for that long, and is told nothing of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_endpoint: bool,
+    /// A client stays with the backend of its session, whatever the weights of the rule.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub spans_backends: bool,
 }
 
 impl Default for SessionCookieAttributes {
@@ -26,6 +32,8 @@ impl Default for SessionCookieAttributes {
             secure: CookieSecure::OverTls,
             http_only: true,
             max_age_seconds: 0,
+            keeps_endpoint: false,
+            spans_backends: false,
         }
     }
 }
