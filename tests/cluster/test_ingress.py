@@ -6,15 +6,21 @@ docs/migration/serving.md.
 
 from __future__ import annotations
 
+import base64
+import ssl
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 from api import KINDS, Api, Object, condition, is_ready, kubectl, read
 from harness import install
 from harness.paths import KUBECONFIG
-from traffic import Load, get, until
+from system_certificates import Authority, Pair
+from system_clients import tls_context
+from traffic import Load, certificate, get, until
 
 from conftest import ROOT
 
@@ -106,6 +112,50 @@ def test_an_ingress_is_served_by_its_class_and_reports_the_address(api: Api, sho
     api.patch("Ingress", shop, "shop", {"spec": {"ingressClassName": "other"}})
     until(address, HOST, status=404)
     api.until("Ingress", shop, "shop", lambda item: reported(item) == [])
+
+
+def test_tls_of_an_ingress_by_its_class(api: Api, shop: str, address: str) -> None:
+    """A Secret that comes after its Ingress, and one that is renewed while clients ask."""
+    authority = Authority()
+    tls = tls_context(authority.pem)
+    pairs = [authority.sign(HOST) for _ in range(2)]
+    # Its host has no certificate yet: it is not served by TLS, and plain HTTP is sent there as ingress-nginx does.
+    api.patch("Ingress", shop, "shop", {"spec": {"tls": [{"hosts": [HOST], "secretName": "shop-tls"}]}})
+    until(address, HOST, status=308)
+    api.apply([tls_secret("shop-tls", pairs[0])], shop)
+    until(address, HOST, "/cart", port=443, tls=tls)
+    assert get(address, HOST, "/cart").headers["location"] == f"https://{HOST}/cart"
+    assert get(address, OTHER, "/v1/x").status == 200
+    api.until("Ingress", shop, "shop", lambda item: reported(item) == [{"ip": address}])
+    assert certificate(address, HOST, tls) == der(pairs[0])
+    with Load(address, HOST, "/cart", port=443, tls=tls) as load:
+        api.apply([tls_secret("shop-tls", pairs[1])], shop)
+        shown(address, tls, der(pairs[1]))
+        load.more(50)
+    load.check(at_least=50)
+    # Without its Secret the host is served no longer by TLS; the other one goes on.
+    api.delete("Secret", shop, "shop-tls")
+    assert get(address, OTHER, "/v1/x").status == 200
+
+
+def tls_secret(name: str, pair: Pair) -> Object:
+    content = {"tls.crt": pair.certificate, "tls.key": pair.key}
+    data = {key: base64.b64encode(value).decode() for key, value in content.items()}
+    metadata = {"name": name}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "kubernetes.io/tls", "data": data}
+
+
+def der(pair: Pair) -> bytes:
+    """The certificate as TLS shows it."""
+    return ssl.PEM_cert_to_DER_cert(pair.certificate.decode())
+
+
+def shown(address: str, tls: ssl.SSLContext, wanted: bytes) -> None:
+    """Wait until the host shows a certificate: no API tells when every thread has it."""
+    deadline, pause = time.monotonic() + 30, threading.Event()
+    while certificate(address, HOST, tls) != wanted:
+        assert time.monotonic() < deadline, "the other certificate is still shown"
+        pause.wait(0.05)
 
 
 def test_what_does_not_hold_is_an_event(api: Api, shop: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import threading
 import time
 from collections import Counter
@@ -22,9 +23,39 @@ class Answer:
     headers: dict[str, str]
 
 
-def get(address: str, host: str, path: str = "/", port: int = 80) -> Answer:
+class _Secure(http.client.HTTPSConnection):
+    """A connection to an address, by TLS with the host's name."""
+
+    def __init__(self, address: str, port: int, host: str, tls: ssl.SSLContext) -> None:
+        super().__init__(address, port, timeout=LIMIT, context=tls)
+        self._of = (tls, host)
+
+    def connect(self) -> None:
+        http.client.HTTPConnection.connect(self)
+        tls, host = self._of
+        self.sock = tls.wrap_socket(self.sock, server_hostname=host)
+
+
+def _connection(address: str, port: int, host: str, tls: ssl.SSLContext | None) -> http.client.HTTPConnection:
+    if tls is not None:
+        return _Secure(address, port, host, tls)
+    return http.client.HTTPConnection(address, port, timeout=LIMIT)
+
+
+def certificate(address: str, host: str, tls: ssl.SSLContext, port: int = 443) -> bytes:
+    """The certificate that a host shows, DER."""
+    connection = _Secure(address, port, host, tls)
+    try:
+        connection.connect()
+        shown: bytes | None = connection.sock.getpeercert(binary_form=True)
+        return shown or b""
+    finally:
+        connection.close()
+
+
+def get(address: str, host: str, path: str = "/", port: int = 80, tls: ssl.SSLContext | None = None) -> Answer:
     """One request over a connection of its own."""
-    connection = http.client.HTTPConnection(address, port, timeout=LIMIT)
+    connection = _connection(address, port, host, tls)
     try:
         connection.request("GET", path, headers={"Host": host})
         response = connection.getresponse()
@@ -34,14 +65,21 @@ def get(address: str, host: str, path: str = "/", port: int = 80) -> Answer:
 
 
 def until(
-    address: str, host: str, path: str = "/", *, status: int = 200, limit: float = 30.0, port: int = 80
+    address: str,
+    host: str,
+    path: str = "/",
+    *,
+    status: int = 200,
+    limit: float = 30.0,
+    port: int = 80,
+    tls: ssl.SSLContext | None = None,
 ) -> Answer:
     """Ask until the status comes: for what no API tells, such as that every balancer knows an address."""
     deadline, last = time.monotonic() + limit, None
     pause = threading.Event()
     while time.monotonic() < deadline:
         try:
-            last = get(address, host, path, port)
+            last = get(address, host, path, port, tls)
         except (OSError, http.client.HTTPException) as error:
             last = error
         if isinstance(last, Answer) and last.status == status:
@@ -68,6 +106,7 @@ class Load:
     renewing: int = 2
     #: Seconds between the requests of one client; 0: none.
     pause: float = 0.002
+    tls: ssl.SSLContext | None = None
     #: The same where each has a connection: its port is not used again for a minute, and there are 28,000.
     renewing_pause: float = 0.01
     succeeded: int = 0
@@ -94,6 +133,13 @@ class Load:
         for thread in self._threads:
             thread.join(LIMIT * 2)
 
+    def more(self, count: int) -> None:
+        """Wait until so many requests more have succeeded, or one has failed."""
+        wanted, deadline = self.succeeded + count, time.monotonic() + 60
+        while self.succeeded < wanted and not self.failed:
+            assert time.monotonic() < deadline, f"{self.succeeded} of {wanted} requests"
+            self._stop.wait(0.05)
+
     def check(self, at_least: int) -> None:
         """Nothing failed, and there was enough to say so."""
         assert not self.failed, (
@@ -109,7 +155,7 @@ class Load:
             started = time.monotonic()
             try:
                 if connection is None:
-                    connection = http.client.HTTPConnection(self.address, self.port, timeout=LIMIT)
+                    connection = _connection(self.address, self.port, self.host, self.tls)
                 connection.request("GET", self.path, headers={"Host": self.host})
                 response = connection.getresponse()
                 response.read()
