@@ -154,6 +154,8 @@ class _Writer:
         yield from self._sent(location)
         if annotations.flag("enable-cors"):
             yield from self._maps.cors(annotations, number)
+        if annotations.flag("relative-redirects") or self._setting("relative-redirects", "false") == "true":
+            yield "absolute_redirect off;"
         yield from _redirect(annotations)
         rewrite = _rewrite(location)
         outside = re.search(r'" (?:https?:|\$scheme)', rewrite) is not None

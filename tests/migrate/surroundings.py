@@ -38,6 +38,8 @@ def surroundings(
             key = reference.get("namespace", own), reference["name"]
             if "port" in reference:
                 services.setdefault(key, set()).add(reference["port"])
+            elif reference.get("users") == "Keys":
+                secrets[key] = {"stringData": dict(line.split(":", 1) for line in users.split())}
             elif "key" in reference:
                 secrets[key] = {"stringData": {reference["key"]: users}}
             else:
@@ -63,7 +65,10 @@ def identity(item: Document) -> tuple[str, str, str]:
 
 
 def _references(value: Any) -> Iterator[Document]:
-    """Every reference to a Service (it has a port), to passwords (a key) or to a certificate, wherever it stands."""
+    """Every reference to a Service, passwords or a certificate, wherever it stands.
+
+    A Service has a port, passwords have a key, or `users: Keys` where each user is one.
+    """
     if isinstance(value, list):
         for item in value:
             yield from _references(item)
@@ -74,7 +79,7 @@ def _references(value: Any) -> Iterator[Document]:
         if key == "certificateRefs":
             yield from ({"name": each["name"], **_namespace(each)} for each in item)
         elif key == "secretRef":
-            yield {"key": "auth", **item}
+            yield {"key": "auth", **item, **({"users": value["users"]} if "users" in value else {})}
         else:
             if key in {"backendRef", "backendRefs"}:
                 yield from (each for each in (item if isinstance(item, list) else [item]) if "port" in each)

@@ -66,6 +66,11 @@ TRAPS: dict[str, tuple[list[dict[str, Any]], Probe, str]] = {
         asked("/p?a=1"),
         "301 to http://shop.example.com/p/?a=1",
     ),
+    "slash is asked for by a path": (
+        [ingress(paths=[("/p/", "Prefix", "web")], annotations={"relative-redirects": "true"})],
+        asked("/p?a=1"),
+        "301 to /p/?a=1",
+    ),
     "no slash for expressions": (
         [ingress(paths=[("/p/", "web")], annotations={"use-regex": "true"})],
         asked("/p"),

@@ -224,7 +224,7 @@ ROUTES: list[Entry] = [
         2,
         1,
         paths=CANARY,
-        main={"affinity": "cookie", "affinity_canary_behavior": "legacy"},
+        main={"affinity": "cookie"},
         canary="true",
         canary_weight="50",
     ),

@@ -67,7 +67,7 @@ def variables(text: str, *sources: str) -> tuple[set[str], set[str]]:
     return shown, {name for source in stream for name in re.findall(r'environ\.setdefault\("(\w+)"', source)}
 
 
-RECORDS = {"access_log.rs": "Record", "l4.rs": "L4Record"}
+RECORDS = {"access_record.rs": "Record", "l4.rs": "L4Record"}
 
 
 def test_every_field_of_the_access_log_is_documented() -> None:

@@ -247,10 +247,10 @@ def test_only_what_never_was_is_called_so(command: Run, tmp_path: Path, provider
 @pytest.mark.parametrize(
     ("name", "value", "settings", "parts"),
     [
-        ("proxy-read-timeout", "30s", "", {"timeouts": {"firstByte": "1m"}}),
-        ("proxy-read-timeout", "30s", 'proxy-read-timeout: "45"', {"timeouts": {"firstByte": "45s"}}),
+        ("proxy-read-timeout", "30s", "", {"timeouts": {"firstByte": "1m", "stall": "1m"}}),
+        ("proxy-read-timeout", "30s", 'proxy-read-timeout: "45"', {"timeouts": {"firstByte": "45s", "stall": "1m"}}),
         ("proxy-connect-timeout", "1m", "", {"timeouts": {"connect": "5s"}}),
-        ("proxy-read-timeout", "30", "", {"timeouts": {"firstByte": "30s"}}),
+        ("proxy-read-timeout", "30", "", {"timeouts": {"firstByte": "30s", "stall": "1m"}}),
         ("proxy-next-upstream-timeout", "10s", "", None),
         ("proxy-next-upstream-timeout", "10", "", {"retries": {"within": "10s"}}),
     ],

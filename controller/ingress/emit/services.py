@@ -31,10 +31,11 @@ def _emit(location: Location, backend: Backend, host: Host, output: Output) -> N
     name = output.names.give("BackendPolicy", backend.namespace, backend.service)
     timeouts, balancing = location.features.get(Timeouts), location.features.get(Balancing)
     if timeouts is not None:
+        longer = "read" if timeouts.stall == timeouts.read else "send"
         written = (
             ("connect", timeouts.connect, MAX_CONNECT, "a time to connect", "connect"),
             ("firstByte", timeouts.read, MAX_FIRST_BYTE, "a time to wait", "read"),
-            ("stall", timeouts.stall, MAX_STALL, "a time without an octet", "timeout"),
+            ("stall", timeouts.stall, MAX_STALL, "a time without an octet", longer),
         )
         value = {
             key: output.at_most_time(time, limit, what, timeouts.cause_of(word))
@@ -74,7 +75,8 @@ def _parts(location: Location, output: Output) -> Iterator[tuple[str, dict[str, 
     if retries:
         yield "retries", retries, cast("Feature", time or retry)
     if affinity is not None:
-        sticky = {"backends": "Sticky"} if affinity.sticky and location.canary is not None else {}
+        is_sticky = location.canary is not None and location.canary.feature.sticky
+        sticky = {"backends": "Sticky"} if is_sticky else {}
         yield "sessionCookie", {**_session_cookie(affinity), **sticky}, affinity
 
 

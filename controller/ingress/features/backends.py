@@ -102,7 +102,6 @@ class Affinity(Feature):
         same_site: which requests of other sites have it; empty: nothing is said.
         secure: whether it is for TLS alone; None: where the client came by TLS.
         returns: a client whose endpoint does badly for a while comes back to it.
-        sticky: a client stays on its side of a canary, whatever the weights.
     """
 
     cookie: str
@@ -112,7 +111,6 @@ class Affinity(Feature):
     same_site: SameSite = ""
     secure: bool | None = None
     returns: bool = False
-    sticky: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ class Canary(Feature):
         cookie: name of a cookie that decides by `always` and `never`; empty: none.
         weight: of the rest, so many
         total: of so many.
+        sticky: a client with a session of the other Ingress stays on its side, whatever the weights.
     """
 
     header: str = ""
@@ -42,3 +43,4 @@ class Canary(Feature):
     cookie: str = ""
     weight: int = 0
     total: int = 100
+    sticky: bool = True

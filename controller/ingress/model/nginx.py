@@ -120,7 +120,8 @@ class _Request:
         self._location = location
         if slash:
             query = f"?{self._uri.query}" if self._uri.query else ""
-            return self._told(301, f"{probe.scheme}://{self._host}{uri.write(self._uri.path)}/{query}")
+            origin = "" if location.rules.relative else f"{probe.scheme}://{self._host}"
+            return self._told(301, f"{origin}{uri.write(self._uri.path)}/{query}")
         return self._rewrite(location)
 
     def _rewrite(self, location: Location) -> Answer:

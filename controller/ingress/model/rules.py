@@ -68,6 +68,7 @@ class Rules:
         target: `rewrite-target`.
         regex: `use-regex`.
         app_root, ssl_redirect, force_ssl, keep_slash: `rewrite.Config`.
+        relative: whether the redirect to a path with its `/` says the path alone.
         url, code: `redirect.Config`; an empty URL: none.
         www: `from-to-www-redirect`.
         allowed, blocked, any_suffices: addresses, and `satisfy`.
@@ -94,6 +95,7 @@ class Rules:
     ssl_redirect: bool = False
     force_ssl: bool = False
     keep_slash: bool = False
+    relative: bool = False
     url: str = ""
     code: int = 0
     www: bool = False
@@ -136,6 +138,8 @@ def read(ingress: Ingress, objects: Objects, settings: Settings, *, lenient: boo
         "ssl_redirect": found.flag("ssl-redirect", default=settings.flag("ssl-redirect", default=True)),
         "force_ssl": found.flag("force-ssl-redirect", default=settings.flag("force-ssl-redirect", default=False)),
         "keep_slash": found.flag("preserve-trailing-slash"),
+        "relative": found.flag("relative-redirects", otherwise=RefusedIngressError)
+        or settings.flag("relative-redirects", default=False),
         "url": url,
         "code": code,
         "www": www,
@@ -162,7 +166,6 @@ def read(ingress: Ingress, objects: Objects, settings: Settings, *, lenient: boo
 def _redirect(found: Written) -> tuple[str, int, bool]:
     """`redirect.Parse`: a temporal one goes before a permanent one; what is no flag or number costs the Ingress."""
     www = found.flag("from-to-www-redirect", otherwise=RefusedIngressError)
-    found.flag("relative-redirects", otherwise=RefusedIngressError)
     url = found.text("temporal-redirect", written.URL, otherwise=RefusedIngressError)
     if url:
         code = found.number("temporal-redirect-code", otherwise=RefusedIngressError)

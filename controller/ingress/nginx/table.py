@@ -16,7 +16,7 @@ _CERTIFICATE = (
 _ROWS: tuple[AnnotationRow, ...] = (
     ("X", "~", "affinity", "sessions", "`sessionPersistence`; cookies of ingress-nginx are not known here, so each session begins anew once", ""),
     ("P", "o", "affinity-mode", "", "a session stays with its endpoint for as long as that is there, as `persistent` has it; endpoints that are new get new sessions", ""),
-    ("P", "+", "affinity-canary-behavior", "sessions", "BackendPolicy `sessionCookie.backends`: `Sticky` without it, as there", ""),
+    ("P", "+", "affinity-canary-behavior", "canary", "BackendPolicy `sessionCookie.backends`: `Sticky` without it, as there", ""),
     ("X", "+", "session-cookie-name", "sessions", "`sessionPersistence.cookie.name`", ""),
     ("X", "+", "session-cookie-path", "sessions", "`sessionPersistence.cookie.path`", ""),
     ("X", "+", "session-cookie-expires", "sessions", "`absoluteTimeout` of a permanent cookie", ""),

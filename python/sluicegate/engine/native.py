@@ -27,6 +27,7 @@ from sluicegate._native import check_certificate as _check_certificate
 from sluicegate._native import check_pattern as _check_pattern
 from sluicegate._native import check_trust as _check_trust
 from sluicegate._native import check_users as _check_users
+from sluicegate._native import self_signed as _self_signed
 from sluicegate.ir import ListenerReport
 
 __all__ = [
@@ -125,9 +126,7 @@ def self_signed(names: Sequence[str]) -> tuple[str, str]:
     Raises:
         ValueError: a name that no certificate can have.
     """
-    from sluicegate import _native
-
-    return _native.self_signed(list(names))
+    return _self_signed(list(names))
 
 
 def check_certificate(chain: str, key: str) -> CertificateFacts:

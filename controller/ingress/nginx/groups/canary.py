@@ -1,6 +1,7 @@
 """Canaries. Precedence: header, cookie, weight.
 
-Source: `internal/ingress/annotations/canary`, `route_to_alternative_balancer` of `balancer.lua`.
+Source: `internal/ingress/annotations/canary`, `route_to_alternative_balancer` of `balancer.lua`; whether sessions
+have a side is said at the canary (`mergeAlternativeBackend`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,15 @@ from collections.abc import Iterator
 from ...features import Canary, Feature
 from ...reading import Reading
 
-_NAMES = ("weight", "weight-total", "by-header", "by-header-value", "by-header-pattern", "by-cookie")
+_NAMES = (
+    "canary-weight",
+    "canary-weight-total",
+    "canary-by-header",
+    "canary-by-header-value",
+    "canary-by-header-pattern",
+    "canary-by-cookie",
+    "affinity-canary-behavior",
+)
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 #: Below it a total does not count.
 _LEAST_TOTAL = 100
@@ -21,7 +30,7 @@ def read(reading: Reading) -> Iterator[Feature]:
     """Make features of the annotations of the group."""
     if not reading.flag("canary"):
         for name in _NAMES:
-            reading.tell(f"canary-{name}", "dropped-harmless", "without canary it never did anything", "take it out")
+            reading.tell(name, "dropped-harmless", "without canary it never did anything", "take it out")
         return
     total = reading.number("canary-weight-total", _LEAST_TOTAL)
     if total < _LEAST_TOTAL:
@@ -39,14 +48,19 @@ def read(reading: Reading) -> Iterator[Feature]:
     if not header:
         for name in ("canary-by-header-value", "canary-by-header-pattern"):
             reading.tell(name, "dropped-harmless", "without canary-by-header it never did anything", "take it out")
+    behavior = reading.text("affinity-canary-behavior", "sticky")
+    if behavior not in {"sticky", "legacy"}:
+        message = f"there is no {behavior}: sticky holds, as before"
+        reading.tell("affinity-canary-behavior", "invalid", message, "write sticky or legacy")
     yield Canary(
-        causes=reading.causes("canary", *(f"canary-{name}" for name in _NAMES)),
+        causes=reading.causes("canary", *_NAMES),
         header=header,
         value=value if header else "",
         pattern=pattern if header else "",
         cookie=cookie,
         weight=weight,
         total=total,
+        sticky=behavior != "legacy",
     )
 
 

@@ -24,7 +24,7 @@ def read(reading: Reading) -> Iterator[Feature]:
         yield AppRoot(causes=(root.cause,), path=root.text)
     elif root is not None:
         reading.tell("app-root", "invalid", "a path that begins with / is expected: it did nothing", "correct it")
-    if reading.flag("relative-redirects", default=reading.settings.flag("relative-redirects")):
+    if reading.flag("relative-redirects") or reading.settings.flag("relative-redirects"):
         yield RelativeRedirects(causes=(reading.setting_or("relative-redirects", "relative-redirects").cause,))
     if reading.flag("from-to-www-redirect"):
         status = _status(reading.settings.number("http-redirect-code"), 308)

@@ -21,7 +21,6 @@ _NAMES = (
     "session-cookie-samesite",
     "session-cookie-secure",
     "session-cookie-change-on-failure",
-    "affinity-canary-behavior",
 )
 _OTHERS = ("affinity-mode", "session-cookie-conditional-samesite-none")
 _COOKIE = "INGRESSCOOKIE"
@@ -58,10 +57,6 @@ def read(reading: Reading) -> Iterator[Feature]:
         message = "browsers take a cookie with SameSite=None over TLS alone: it is Secure where the client came by TLS"
         reading.tell("session-cookie-secure", "converted-with-difference", message, "take it out")
         secure = None
-    behaviour = reading.text("affinity-canary-behavior", "sticky")
-    if behaviour not in {"sticky", "legacy"}:
-        message = f"there is no {behaviour}: sticky holds, as before"
-        reading.tell("affinity-canary-behavior", "invalid", message, "write sticky or legacy")
     yield Affinity(
         causes=reading.causes("affinity", *_NAMES),
         cookie=cookie,
@@ -71,5 +66,4 @@ def read(reading: Reading) -> Iterator[Feature]:
         same_site=site or "",
         secure=secure,
         returns=not reading.flag("session-cookie-change-on-failure", default=True),
-        sticky=behaviour != "legacy",
     )

@@ -16,6 +16,7 @@ use crate::upstream::{Connection, EndpointState};
 use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// One try at one endpoint.
@@ -111,7 +112,7 @@ impl Attempt<'_, '_> {
             }
             .map_err(Failure::Exchange)
         });
-        let stalls = stalls(worker.settings(), self.forward);
+        let stalls = stalls(worker.settings(), self.forward.body_timeout, self.forward.stall);
         let ended = match self.forward.first_byte {
             None => watchdog.guard(self.begun, deadline, stalls, progress, work).await,
             Some(limit) => {
@@ -128,13 +129,13 @@ impl Attempt<'_, '_> {
     }
 }
 
-fn stalls(settings: &Settings, forward: &Forward<'_>) -> Stalls {
-    let body = forward.body_timeout;
+/// The limits of silence: of a client's body and of a backend, as policies have them.
+fn stalls(settings: &Settings, body: Option<Duration>, backend: Option<Duration>) -> Stalls {
     let longest = settings.request_body_timeout();
     Stalls {
         request_body: body.map_or(longest, |body| body.min(longest)),
         response: settings.response_read_timeout(),
-        backend: forward.stall.unwrap_or_else(|| settings.stall_timeout()),
+        backend: backend.unwrap_or_else(|| settings.stall_timeout()),
     }
 }
 

@@ -5,7 +5,7 @@ use super::grpc::End;
 use super::head::{HttpVersion, Inbound};
 use super::local_reply::Answer;
 use crate::error::ErrorCode;
-use crate::observe::access_log::Record;
+use crate::observe::access_record::Record;
 use crate::observe::metrics::RouteSeries;
 use crate::policy::Held;
 use codec::Field;

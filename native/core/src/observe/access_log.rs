@@ -5,7 +5,6 @@
 
 use super::access_text::{Line, Style};
 use crate::settings::AccessLog as Settings;
-use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -21,41 +20,6 @@ const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Bytes that leave in one write.
 const BATCH: usize = 64 * 1024;
-
-/// One line, filled where a request ends (`message/record.rs`). Flows and failed handshakes have `L4Record` (`observe/l4.rs`).
-#[derive(Debug, Default, Serialize)]
-pub struct Record<'r> {
-    /// Start of the request, seconds since 1970.
-    pub time: f64,
-    pub duration_ms: f64,
-    pub client: &'r str,
-    /// Of the connection; another one where a trusted proxy stands between.
-    pub peer: &'r str,
-    pub protocol: &'r str,
-    pub scheme: &'r str,
-    pub sni: Option<&'r str>,
-    pub method: &'r str,
-    pub authority: &'r str,
-    pub path: &'r str,
-    pub user_agent: Option<&'r str>,
-    pub request_id: Option<&'r str>,
-    /// Who proved who they are; empty where that says no name.
-    pub user: Option<&'r str>,
-    /// By which kind of proof.
-    pub authenticated_by: Option<&'static str>,
-    pub listener: Option<&'r str>,
-    pub route: Option<&'r str>,
-    pub rule: Option<&'r str>,
-    pub backend: Option<&'r str>,
-    pub endpoint: Option<&'r str>,
-    pub status: u16,
-    pub grpc_status: Option<u32>,
-    pub error: Option<&'r str>,
-    pub error_detail: Option<&'r str>,
-    pub retries: u32,
-    pub request_bytes: u64,
-    pub response_bytes: u64,
-}
 
 /// What the writer is told.
 #[derive(Debug)]
@@ -203,6 +167,7 @@ fn write(mut output: Box<dyn Write + Send>, messages: &Receiver<Message>, shared
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::access_record::Record;
 
     #[test]
     fn lines_that_wait_are_bounded_by_their_bytes_too() {

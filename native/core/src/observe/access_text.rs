@@ -1,6 +1,6 @@
 //! The access log for people on a terminal: one line a request, the most important first.
 
-use super::access_log::Record;
+use super::access_record::Record;
 use super::l4::L4Record;
 use serde::Serialize;
 use std::fmt::Write;
@@ -96,7 +96,7 @@ impl Line for L4Record<'_> {
 #[cfg(test)]
 mod tests {
     use super::{Line, Style};
-    use crate::observe::access_log::Record;
+    use crate::observe::access_record::Record;
     use crate::observe::l4::L4Record;
 
     #[test]

@@ -182,14 +182,16 @@ fn how_long_a_try_waits() {
     });
 }
 
-/// A policy makes the limit for bodies shorter, never longer.
+/// A policy makes the limit for bodies shorter, never longer; that of backends is the policy's, whichever it is.
 #[test]
 fn limits_of_silence() {
     let settings = Settings::default();
     let longest = settings.request_body_timeout();
     for (body, expected) in [(None, longest), (Some(longest / 2), longest / 2), (Some(longest * 2), longest)] {
-        let found = stalls(&settings, body);
+        let found = stalls(&settings, body, None);
         assert_eq!(found.request_body, expected);
         assert_eq!((found.response, found.backend), (settings.response_read_timeout(), settings.stall_timeout()));
     }
+    let patient = settings.stall_timeout() * 2;
+    assert_eq!(stalls(&settings, None, Some(patient)).backend, patient);
 }
