@@ -105,7 +105,9 @@ def from_tree(place: Path) -> None:
 
 
 def run(*command: str | Path) -> None:
-    subprocess.run(command, check=True, timeout=LIMIT, cwd=tempfile.gettempdir())
+    """Run in an empty folder: `-c` and `-m` import from where they are started before anything else."""
+    with tempfile.TemporaryDirectory() as empty:
+        subprocess.run(command, check=True, timeout=LIMIT, cwd=empty)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 #: Seconds for one step; a machine that is emulated takes ten times as long as a real one.
 LIMIT = 300
+#: Commands are started here: no module is imported from it. Anybody may leave one in the folder for temporary files.
+NOWHERE = "/"
 ADDRESS = "127.9.9.10"
 HOST = "www.example.com"
 #: The ports of the listeners, with the offset that lets anybody listen.
@@ -150,14 +152,14 @@ def write_manifests(folder: Path, port: int) -> tuple[Path, Path]:
 
 def run(command: Sequence[str | Path]) -> None:
     """Run a command where no tree of sources can be imported from."""
-    subprocess.run(command, check=True, timeout=LIMIT, cwd=tempfile.gettempdir())
+    subprocess.run(command, check=True, timeout=LIMIT, cwd=NOWHERE)
 
 
 @contextlib.contextmanager
 def served(command: Sequence[str | Path]) -> Iterator[None]:
     """Serve for as long as the context lasts: it says that it is ready first, and has to end well."""
     options = ["--listen", ADDRESS, "--port-offset", str(OFFSET), "--admin", f"{ADDRESS}:{ADMIN}", "--output", "json"]
-    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True, cwd=tempfile.gettempdir())
+    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True, cwd=NOWHERE)
     assert process.stdout is not None
     try:
         line = process.stdout.readline()

@@ -2,7 +2,7 @@
 
 use super::pages::Pages;
 use codec::Field;
-use route::policy::AnswerField;
+use route::policy::{AnswerField, OfSuccess};
 use route::resolve::{CorsFields, set_cors};
 use route::response_rewrite::rewritten_fields;
 use route::table::{EditedFields, Filters, HeaderEdits, Listener, MadeValues, Respond};
@@ -27,7 +27,7 @@ pub struct ResponseEdits<'g> {
     /// What policies add, behind all edits.
     appended: Vec<AnswerField>,
     /// The same, of answers that are no errors.
-    appended_to_success: Vec<AnswerField>,
+    appended_to_success: Option<Box<OfSuccess>>,
     /// What stands in for an error.
     pages: Option<Box<Pages<'g>>>,
 }
@@ -60,7 +60,7 @@ impl<'g> ResponseEdits<'g> {
     }
 
     /// The same, and policies add these; the second ones where it is no error.
-    pub fn appending(self, appended: Vec<AnswerField>, appended_to_success: Vec<AnswerField>) -> Self {
+    pub fn appending(self, appended: Vec<AnswerField>, appended_to_success: Option<Box<OfSuccess>>) -> Self {
         Self { appended, appended_to_success, ..self }
     }
 
@@ -75,7 +75,10 @@ impl<'g> ResponseEdits<'g> {
 
     /// Call `then` with the edited fields of an answer with this status; without edits, with the very ones given.
     pub fn with<R>(&self, status: u16, fields: &[Field<'_>], then: impl FnOnce(&[Field<'_>]) -> R) -> R {
-        let of_success = if WITHOUT_ERROR.contains(&status) { &self.appended_to_success[..] } else { &[] };
+        let of_success = match &self.appended_to_success {
+            Some(found) if WITHOUT_ERROR.contains(&status) => &found.0[..],
+            _ => &[],
+        };
         let none = self.filters.iter().all(Option::is_none) && self.own.is_none() && self.listener.is_none();
         if none && self.cors.is_empty() && self.appended.is_empty() && of_success.is_empty() {
             return then(fields);

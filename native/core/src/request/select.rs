@@ -123,7 +123,7 @@ pub fn select<'g>(
         route,
         edits: ResponseEdits::new(filters, made, cors.map_or_else(Vec::new, |cors| cors_response(cors, head)))
             .at(listener, |_| last)
-            .appending(std::mem::take(&mut passage.respond), std::mem::take(&mut passage.respond_to_success))
+            .appending(std::mem::take(&mut passage.respond), passage.respond_to_success.take())
             .paged(pages.take()),
         timeouts: timeouts(rule, chain),
         body_timeout: chain.and_then(Chain::body_timeout),
@@ -229,8 +229,20 @@ fn turn_of(generation: &Generation, client: &Client, routed: &Routed<'_, '_>, pr
     if rule.backends.len() < 2 {
         return 0;
     }
+    side_of_session(generation, client, routed, proxies).unwrap_or_else(|| turn(client, rule))
+}
+
+/// Where the turns of the backend begin that the client's session is with. A function of its own, so that rules with one backend,
+/// as nearly all are, do not carry it.
+#[inline(never)]
+fn side_of_session(
+    generation: &Generation,
+    client: &Client,
+    routed: &Routed<'_, '_>,
+    proxies: Option<&Networks>,
+) -> Option<u64> {
     let mut start = 0;
-    for chosen in &rule.backends {
+    for chosen in &routed.found.rule.backends {
         let own = std::mem::replace(&mut start, chosen.cumulative);
         let backend = chosen.slot.and_then(|slot| generation.table.backend(slot));
         let spans = |backend: &&Arc<Backend>| {
@@ -241,10 +253,10 @@ fn turn_of(generation: &Generation, client: &Client, routed: &Routed<'_, '_>, pr
             .filter(|backend| chosen.cumulative > own && spans(backend) && !backend.has_no_endpoint())
             .and_then(|backend| session_of(generation, client, routed, backend, proxies));
         if session.is_some_and(|session| session.endpoint().is_some()) {
-            return own;
+            return Some(own);
         }
     }
-    turn(client, rule)
+    None
 }
 
 /// Which of the rule's backends is next; most rules have one.
@@ -263,14 +275,17 @@ fn write_outbound(
     buffer: Vec<u8>,
 ) -> Result<Outbound, NoPath> {
     let (sent, set) = parts.fields.split_at(sent_fields);
-    let told = passage.forward.iter().map(|(name, value)| Field { name: name.as_bytes(), value });
+    let told = || passage.forward.iter().map(|(name, value)| Field { name: name.as_bytes(), value });
     if set.is_empty()
-        && passage.removed.is_of_fields()
+        && (passage.removed.is_empty() || passage.removed.is_of_fields())
         && filters.iter().all(|(filters, _)| filters.request.is_empty() && filters.rewrite.is_none())
     {
-        let told: SmallVec<[Field<'_>; 4]> = told.collect();
-        let standing = Standing::Sent { believed, removed: &passage.removed, told: &told };
-        return Ok(Outbound::write(client, &parts, &standing, buffer));
+        let sent = |told| Standing::Sent { believed, removed: &passage.removed, told };
+        if passage.forward.is_empty() {
+            return Ok(Outbound::write(client, &parts, &sent(&[]), buffer));
+        }
+        let told: SmallVec<[Field<'_>; 4]> = told().collect();
+        return Ok(Outbound::write(client, &parts, &sent(&told), buffer));
     }
     let stripped = Stripped::of(&passage.removed, parts.fields, parts.query);
     // What the client says of where it comes from goes first: what is there afterwards is what a filter wants sent.
@@ -279,7 +294,7 @@ fn write_outbound(
     let mut fields: EditedFields<'_> = kept.chain(set).copied().collect();
     let mut query = parts.query;
     stripped.apply(&mut fields, &mut query);
-    fields.extend(told);
+    fields.extend(told());
     let mut authority = Cow::Borrowed(parts.authority);
     let mut path = Cow::Borrowed(parts.path);
     for &(filters, made) in filters {

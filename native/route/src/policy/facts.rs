@@ -124,6 +124,10 @@ impl Proof {
     }
 }
 
+/// Fields that policies add to an answer that is no error. In a box, since hardly a request has any and all carry the place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OfSuccess(pub Vec<AnswerField>);
+
 /// What the steps so far have found out about a request, and done to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Passage<'p> {
@@ -138,7 +142,7 @@ pub struct Passage<'p> {
     /// Appended to the response, whoever gives it.
     pub respond: Vec<AnswerField>,
     /// The same, where it is no error.
-    pub respond_to_success: Vec<AnswerField>,
+    pub respond_to_success: Option<Box<OfSuccess>>,
     pub removed: Removed<'p>,
 }
 
@@ -178,7 +182,9 @@ impl Passage<'_> {
         self.forward.extend(told);
         self.of_backends.extend(found.of_backends);
         self.respond.extend(found.respond);
-        self.respond_to_success.extend(found.respond_to_success);
+        if let Some(more) = found.respond_to_success {
+            self.respond_to_success.get_or_insert_default().0.extend(more.0);
+        }
         self.removed.append(found.removed);
     }
 

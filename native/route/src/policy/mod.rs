@@ -29,7 +29,7 @@ pub use body::BodyLimit;
 pub use certificate_header::CertificateHeader;
 pub use credentials::{Stripped, masked, secret_pairs};
 pub use external::External;
-pub use facts::{ConnectionFacts, Facts, ForwardField, Identity, Passage, Proof};
+pub use facts::{ConnectionFacts, Facts, ForwardField, Identity, OfSuccess, Passage, Proof};
 pub use filter::{Credential, ErrorPages, Fault, Page};
 pub use head::{HeadLimits, SentHead};
 pub use kept::Kept;

@@ -47,45 +47,41 @@ impl Removal {
 
 /// All that a backend does not get of a request, by whoever has it taken out.
 ///
-/// Lists that a policy has are borrowed of it (`'p`), since every request of it comes to the same ones: naming the first costs no
-/// memory.
+/// The list that a policy has is borrowed of it (`'p`), since every request of it comes to the same one: naming it costs no memory.
+/// Only what is beside it is a list of its own. It is no larger than that list: every request carries it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Removed<'p> {
-    first: Cow<'p, [Removal]>,
-    others: Vec<Cow<'p, [Removal]>>,
-}
+pub struct Removed<'p>(Cow<'p, [Removal]>);
 
 impl<'p> Removed<'p> {
     /// Take out what a policy has taken out of each request.
     pub fn extend(&mut self, all: &'p [Removal]) {
-        self.add(Cow::Borrowed(all));
+        if self.is_empty() {
+            self.0 = Cow::Borrowed(all);
+        } else if !all.is_empty() {
+            self.0.to_mut().extend_from_slice(all);
+        }
     }
 
     /// Take out one thing more.
     pub fn push(&mut self, one: Removal) {
-        self.add(Cow::Owned(vec![one]));
+        self.0.to_mut().push(one);
     }
 
     /// Take out what others have found.
     pub fn append(&mut self, found: Self) {
-        self.add(found.first);
-        found.others.into_iter().for_each(|all| self.add(all));
-    }
-
-    fn add(&mut self, all: Cow<'p, [Removal]>) {
-        if self.first.is_empty() {
-            self.first = all;
-        } else if !all.is_empty() {
-            self.others.push(all);
+        if self.is_empty() {
+            self.0 = found.0;
+        } else if !found.is_empty() {
+            self.0.to_mut().extend(found.0.into_owned());
         }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Removal> {
-        self.first.iter().chain(self.others.iter().flat_map(|all| all.iter()))
+        self.0.iter()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.first.is_empty()
+        self.0.is_empty()
     }
 
     /// Whether a field is taken out.
@@ -101,7 +97,7 @@ impl<'p> Removed<'p> {
 
 impl From<Vec<Removal>> for Removed<'_> {
     fn from(all: Vec<Removal>) -> Self {
-        Self { first: Cow::Owned(all), others: Vec::new() }
+        Self(Cow::Owned(all))
     }
 }
 

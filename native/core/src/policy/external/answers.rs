@@ -88,7 +88,8 @@ impl Answers {
             Outcome::Deny(denial) if self.denials => (&*denial.fields, denial.body.as_ref().map_or(0, Vec::len)),
             Outcome::Deny(_) => return None,
         };
-        let all = || forward.iter().chain(respond).chain(respond_to_success).chain(fields);
+        let all =
+            || forward.iter().chain(respond).chain(respond_to_success.iter().flat_map(|found| &found.0)).chain(fields);
         if all().any(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
             return None;
         }

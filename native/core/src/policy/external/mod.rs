@@ -21,7 +21,7 @@ use super::{Answered, Denial, Outcome, Pending, State, StepResult};
 use crate::error::ErrorCode;
 use codec::Field;
 use route::ir::{ExternalProtocol, ExternalService, Policy, SignIn};
-use route::policy::{AnswerField, Compiled, Facts, Judge, Passage, Removal, is_forwardable};
+use route::policy::{AnswerField, Compiled, Facts, Judge, OfSuccess, Passage, Removal, is_forwardable};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -195,8 +195,9 @@ impl Ask {
                 let removed = removed.into_iter().map(|name| Removal::Field(name.into()));
                 found.removed = replaced.chain(removed).collect::<Vec<_>>().into();
                 let later = |(name, _): &AnswerField| self.service.cookies_with_success && name == "set-cookie";
-                let (of_success, respond) = respond.into_iter().partition(later);
-                (found.forward, found.respond, found.respond_to_success) = (forward, respond, of_success);
+                let (of_success, respond): (Vec<_>, Vec<_>) = respond.into_iter().partition(later);
+                found.respond_to_success = (!of_success.is_empty()).then(|| Box::new(OfSuccess(of_success)));
+                (found.forward, found.respond) = (forward, respond);
                 Outcome::Pass
             }
             Meaning::Denied { status: 401, fields, .. } if self.navigates && self.sign_in().is_some() => {
