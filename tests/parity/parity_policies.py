@@ -261,7 +261,7 @@ def _head(kind: type[ir.StanzaBase], name: str) -> dict[str, Any]:
         "id": st.just(f"{kind.kind}/n/{name}/{kind.stanza}"),
         "overrides": rarely,
         "off": rarely,
-        "invalid": st.sampled_from((False,) * 31 + (True,)),
+        "invalid": st.sampled_from((False,) * 63 + (True,)),
     }
 
 

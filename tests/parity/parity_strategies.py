@@ -76,6 +76,8 @@ grpc_methods = st.one_of(
 )
 prefixes = st.sampled_from(("/",) * 6 + PREFIXES).map(lambda value: ir.PathPrefix(value=value))
 paths = st.one_of(
+    st.just(ir.PathPrefix(value="/")),
+    prefixes,
     prefixes,
     prefixes,
     grpc_methods,
@@ -235,8 +237,12 @@ backend_filters = st.lists(
 def rule_filters(draw: st.DrawFn) -> tuple[ir.Filter, ...]:
     """Up to three filters; the API allows one redirect, one answer, one rewrite and one CORS filter a rule."""
     every = st.one_of(request_edits, response_edits, redirects, responds, rewrites, response_rewrites, mirrors, cors)
-    alone = st.sampled_from((cors,) * 5 + (responds,)).flatmap(lambda one: st.lists(one, min_size=1, max_size=1))
-    filters = draw(st.one_of(st.lists(every, max_size=3), alone))
+    alone = st.sampled_from((cors,) * 5 + (responds, redirects)).flatmap(
+        lambda one: st.lists(one, min_size=1, max_size=1)
+    )
+    passing = st.one_of(request_edits, response_edits, rewrites, response_rewrites, mirrors, cors)
+    some = st.lists(passing, max_size=3)
+    filters = draw(st.one_of(st.lists(every, max_size=3), some, some, some, alone))
     once = (ir.Redirect, ir.Respond, ir.Rewrite, ir.ResponseRewrite, ir.Cors)
     seen: set[type] = set()
     kept = []
@@ -250,7 +256,7 @@ def rule_filters(draw: st.DrawFn) -> tuple[ir.Filter, ...]:
 weighted_backends = st.lists(
     st.builds(
         ir.WeightedBackend,
-        backend=st.sampled_from((BACKENDS[0], *BACKENDS, *BACKENDS, None)),
+        backend=st.sampled_from(((BACKENDS[0],) * 5 + (*BACKENDS, *BACKENDS, None))),
         weight=st.sampled_from((1, 1, 1, 2, 5, 0)),
         filters=st.one_of(st.just(()), backend_filters),
     ),
@@ -294,6 +300,8 @@ PLACES = tuple(
 
 hostnames = st.one_of(
     st.just(()),
+    st.just(()),
+    st.just(()),
     st.just(("*.test", "other.example")),
     st.lists(st.sampled_from(HOSTNAMES), min_size=1, max_size=3, unique=True).map(tuple),
 )
@@ -331,7 +339,7 @@ def tables(draw: st.DrawFn, *, with_filters: bool) -> bytes:
         own += draw(st.one_of(*[st.just([])] * 15, st.lists(responds, min_size=1, max_size=1)))
         listeners[edited] = msgspec.structs.replace(listeners[edited], filters=tuple(own))
     attached = st.sampled_from(
-        [tuple(listener.id for listener in listeners)] * 3 + [(listener.id,) for listener in listeners]
+        [tuple(listener.id for listener in listeners)] * 12 + [(listener.id,) for listener in listeners]
     )
     rules = [
         ir.HttpRule(
@@ -536,7 +544,7 @@ ODD_TARGETS = (
 
 #: The socket that a request comes in by, and the name of its handshake.
 ENTRIES = (
-    *({"bind_port": 8080} for _ in range(40)),
+    *({"bind_port": 8080} for _ in range(72)),
     {"bind_port": 8080, "address": "127.0.0.1"},
     {"bind_port": 8080, "address": "::1"},
     {"bind_port": 8080, "address": "10.9.9.9"},
@@ -555,10 +563,10 @@ ENTRIES = (
 
 sent_texts = st.text(alphabet='/ab.%25fFcEe?=&+;~\\# <"`|', max_size=10).map(lambda text: "/" + text)
 # Weighted by repetition: most requests have to reach a rule.
-sent_targets = st.sampled_from(SENT_TARGETS * 12 + ODD_TARGETS + (None,) * 20).flatmap(
+sent_targets = st.sampled_from(SENT_TARGETS * 12 + SENT_TARGETS[:4] * 64 + ODD_TARGETS + (None,) * 20).flatmap(
     lambda target: sent_texts if target is None else st.just(target)
 )
-sent_authorities = st.sampled_from(SENT_HOSTS * 24 + ODD_AUTHORITIES)
+sent_authorities = st.sampled_from(SENT_HOSTS * 24 + SENT_HOSTS[:2] * 96 + ODD_AUTHORITIES)
 sent_values = st.sampled_from((*VALUES, " 1", "1\t", "é1", "12", "2, 1"))
 usual_fields = st.one_of(
     st.tuples(st.sampled_from(SENT_NAMES), sent_values),

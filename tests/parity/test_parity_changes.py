@@ -11,9 +11,10 @@ from collections import Counter
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from parity_builds import difference, resources_of
+from parity_seeded import run_examples
 from parity_strategies import connections, l4_tables, requests, tables
 
 from sluicegate import _native, ir, reference
@@ -34,14 +35,6 @@ def test_changes_add_up(kind: str) -> None:
     table, asked = KINDS[kind]
     seen: Counter[str] = Counter()
 
-    @seed(0)
-    @settings(
-        max_examples=CHAINS,
-        database=None,
-        deadline=None,
-        phases=(Phase.generate,),  # shrinking chains takes minutes
-        suppress_health_check=list(HealthCheck),
-    )
     @given(chain=st.lists(table, min_size=STEPS, max_size=STEPS), sent=asked)
     def check(chain: list[bytes], sent: list[Request | Connection]) -> None:
         native, state = _native.RouteTable(chain[0]), ir.decode(chain[0])
@@ -60,5 +53,5 @@ def test_changes_add_up(kind: str) -> None:
                 assert json.loads(native.decide(question)) == json.loads(expected), (question, data, change)
                 seen[json.loads(expected)["reason"]] += 1
 
-    check()
+    run_examples(check, CHAINS, shrinks=False)  # shrinking chains takes minutes
     assert seen["forwarded"] >= seen.total() // 20

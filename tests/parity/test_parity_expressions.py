@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 import msgspec
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from parity_seeded import run_examples
 
 from sluicegate import _native, ir, reference
 from sluicegate.reference import Request
@@ -136,14 +137,6 @@ def _table(text: str) -> bytes:
 def test_expressions_come_to_the_same() -> None:
     seen: Counter[str] = Counter()
 
-    @seed(0)
-    @settings(
-        max_examples=EXPRESSIONS,
-        database=None,
-        deadline=None,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
     @given(text=CONDITIONS)
     def check(text: str) -> None:
         if _native.check_expression(text, "condition") is not None:
@@ -160,6 +153,6 @@ def test_expressions_come_to_the_same() -> None:
         # It holds, does not hold, or fails, which neither allows nor lets pass.
         seen[{(True, False): "holds", (False, True): "not", (False, False): "fails"}[words[0], words[1]]] += 1
 
-    check()
+    run_examples(check, EXPRESSIONS)
     assert min(seen[word] for word in ("holds", "not", "fails")) > EXPRESSIONS // 20
     assert seen["refused"] < EXPRESSIONS // 2

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import msgspec
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from parity_builds import agree, difference, open_all, resources_of
 from parity_policies import policy_requests, policy_tables
+from parity_seeded import run_examples
 
 from sluicegate import _native, ir, reference
 from sluicegate.reference import Request
@@ -27,14 +28,6 @@ def test_builds_agree_on_policies() -> None:
     decided: Counter[str] = Counter()
     words: Counter[str] = Counter()
 
-    @seed(0)
-    @settings(
-        max_examples=TABLES,
-        database=None,
-        deadline=None,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
     @given(table=policy_tables(), sent=policy_requests)
     def check(table: ir.Transaction, sent: list[Request]) -> None:
         data = ir.encode(table)
@@ -46,7 +39,7 @@ def test_builds_agree_on_policies() -> None:
             refuses = "deny" in [item.verdict for item in decision.policies]
             assert refuses == is_refused(decision)
 
-    check()
+    run_examples(check, TABLES)
     assert set(decided) >= {"forwarded", "redirect", "no_route", *REFUSED}
     assert set(words) >= {"pass", "deny", "absent", "asked"}
     assert decided["forwarded"] >= decided.total() // 5
@@ -55,14 +48,6 @@ def test_builds_agree_on_policies() -> None:
 def test_changes_of_policies_add_up() -> None:
     seen: Counter[str] = Counter()
 
-    @seed(0)
-    @settings(
-        max_examples=CHAINS,
-        database=None,
-        deadline=None,
-        phases=(Phase.generate,),  # shrinking chains takes minutes
-        suppress_health_check=list(HealthCheck),
-    )
     @given(chain=st.lists(policy_tables(), min_size=STEPS, max_size=STEPS), sent=policy_requests)
     def check(chain: list[ir.Transaction], sent: list[Request]) -> None:
         documents = [ir.encode(table) for table in chain]
@@ -78,5 +63,5 @@ def test_changes_of_policies_add_up() -> None:
                 assert msgspec.json.decode(native.decide(question)) == expected, (question, data)
                 seen[expected["reason"]] += 1
 
-    check()
+    run_examples(check, CHAINS, shrinks=False)  # shrinking chains takes minutes
     assert set(seen) >= {"forwarded", *REFUSED}

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given
 from parity_builds import BUILDS, agree, open_all
+from parity_seeded import run_examples
 from parity_strategies import REFUSED_REQUESTS, connections, l4_tables, requests, tables
 
 from sluicegate.reference import Connection, Request
@@ -62,21 +63,13 @@ def test_there_are_enough_pairs() -> None:
 def test_builds_agree(run: int, with_filters: bool) -> None:
     seen: Counter[str] = Counter()
 
-    @seed(run)
-    @settings(
-        max_examples=TABLES_EACH,
-        database=None,
-        deadline=None,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
     @given(table=tables(with_filters=with_filters), sent=requests(SIZE))
     def check(table: bytes, sent: list[Request]) -> None:
         opened = open_all(table)
         for request in (*sent, *REFUSED_REQUESTS):
             seen[agree(table, opened, request).reason] += 1
 
-    check()
+    run_examples(check, TABLES_EACH, seed=run)
     assert seen.total() >= REQUESTS_EACH * TABLES_EACH
     # The alphabets reach every outcome, and often enough what they are for.
     assert set(seen) == (REASONS_OF_ACTIONS if with_filters else REASONS_OF_MATCHING)
@@ -86,14 +79,6 @@ def test_builds_agree(run: int, with_filters: bool) -> None:
 def test_builds_agree_on_connections() -> None:
     seen: Counter[str] = Counter()
 
-    @seed(0)
-    @settings(
-        max_examples=L4_TABLES,
-        database=None,
-        deadline=None,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
     @given(table=l4_tables(), sent=connections(L4_SIZE))
     def check(table: bytes, sent: list[Request | Connection]) -> None:
         opened = open_all(table)
@@ -102,6 +87,6 @@ def test_builds_agree_on_connections() -> None:
             if isinstance(asked, Connection):
                 seen[decision.reason] += 1
 
-    check()
+    run_examples(check, L4_TABLES)
     assert set(seen) == REASONS_OF_CONNECTIONS
     assert seen["forwarded"] >= seen.total() // 10

@@ -21,12 +21,12 @@ LIMIT = 60.0
 
 @dataclass
 class Received:
-    """A request as a backend got it."""
+    """A request as a backend got it; a `bytearray` while its body still comes."""
 
     method: str
     target: str
     headers: list[tuple[str, str]]
-    body: bytes = b""
+    body: bytes | bytearray = b""
     trailers: list[tuple[str, str]] = field(default_factory=list)
     version: str = "1.1"
     tls: dict[str, object] | None = None
@@ -192,9 +192,11 @@ def read_request(stream, connection: socket.socket) -> Received | None:
     if request.header("expect") == "100-continue":
         connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     if (request.header("transfer-encoding") or "").lower() == "chunked":
+        chunks = []  # joined once: to add each to a growing body would copy it as often as there are chunks
         while size := int(stream.readline().split(b";")[0], 16):
-            request.body += stream.read(size)
+            chunks.append(stream.read(size))
             stream.readline()
+        request.body = b"".join(chunks)
         request.trailers = read_fields(stream)
     else:
         request.body = stream.read(int(request.header("content-length") or 0))
@@ -269,7 +271,7 @@ class Backend2(Backend):
             rest = [(name, value) for name, value in event.headers if not name.startswith(":")]
             if ":authority" in fields:
                 rest.insert(0, ("host", fields[":authority"]))
-            request = Received(fields[":method"], fields.get(":path", ""), rest, version="2")
+            request = Received(fields[":method"], fields.get(":path", ""), rest, bytearray(), version="2")
             request.tls = self.tls_facts(connection)
             open_requests[event.stream_id] = request
         elif isinstance(event, h2.events.DataReceived):
@@ -279,6 +281,7 @@ class Backend2(Backend):
             open_requests[event.stream_id].trailers = list(event.headers)
         elif isinstance(event, h2.events.StreamEnded):
             request = open_requests.pop(event.stream_id)
+            request.body = bytes(request.body)
             self.remember(request)
             fields, body, trailers = self.answer2(request)
             state.send_headers(event.stream_id, fields, end_stream=not body and not trailers)

@@ -109,9 +109,11 @@ class Http1:
         if method == "HEAD" or status in {101, 204, 304}:
             return result
         if (result.header("transfer-encoding") or "") == "chunked":
+            chunks = []
             while size := int(self._stream.readline().split(b";")[0], 16):
-                result.body += self._stream.read(size)
+                chunks.append(self._stream.read(size))
                 self._stream.readline()
+            result.body = b"".join(chunks)
             result.trailers = read_fields(self._stream)
         elif result.header("content-length") is not None:
             result.body = self._stream.read(int(result.header("content-length") or 0))
@@ -241,17 +243,18 @@ class Http2:
             for event in self.events
         ):
             self.pump()
-        result = Response(0)
+        result, pieces = Response(0), []
         for event in [each for each in self.events if getattr(each, "stream_id", None) == stream]:
             if isinstance(event, h2.events.ResponseReceived):
                 result.status = int(dict(event.headers)[":status"])
                 result.headers = [(name, value) for name, value in event.headers if not name.startswith(":")]
             elif isinstance(event, h2.events.DataReceived):
-                result.body += event.data
+                pieces.append(event.data)
             elif isinstance(event, h2.events.TrailersReceived):
                 result.trailers = list(event.headers)
             elif isinstance(event, h2.events.StreamReset) and result.status == 0:
                 raise ConnectionError(f"stream reset: {event.error_code}")
+        result.body = b"".join(pieces)
         return result
 
     def read_any(self, streams: list[int], count: int) -> dict[int, Response]:
