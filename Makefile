@@ -13,7 +13,7 @@ WORKERS ?= 2
 INSTALLER ?= kustomize
 HARNESS = cd tests/cluster && $(abspath $(BIN))/python -m harness
 
-.PHONY: cross-wheels cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster outage soak conformance help run test test-again test-cluster-again fuzz check format build bench bench-instructions bench-steps bench-proxy bench-reload bench-scenario bench-migrate schemas pages clean
+.PHONY: version cross-wheels cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster outage soak conformance help run test test-again test-cluster-again fuzz check format build bench bench-instructions bench-steps bench-proxy bench-reload bench-scenario bench-migrate schemas pages clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ format: $(INSTALLED) ## Format everything.
 
 build: $(INSTALLED) ## Build the sdist and a wheel into dist/.
 	$(BIN)/maturin build --release --sdist --out dist
+
+version: ## Say the version, and whether every place has it; TO=0.2.0 sets it in all of them.
+	$(PYTHON) tools/release_version.py $(TO)
 
 cross-wheels: $(INSTALLED) ## Build wheels for x86-64 and aarch64, glibc and musl, with zig: all, or TARGET=x86_64-unknown-linux-musl. Needs Rust's library for them.
 	$(BIN)/python -m pip install --quiet ziglang
