@@ -13,7 +13,7 @@ WORKERS ?= 2
 INSTALLER ?= kustomize
 HARNESS = cd tests/cluster && $(abspath $(BIN))/python -m harness
 
-.PHONY: version cross-wheels cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster outage soak conformance help run test test-again test-cluster-again fuzz check format build bench bench-instructions bench-steps bench-proxy bench-reload bench-scenario bench-migrate schemas pages clean
+.PHONY: release test-release audit version cross-wheels cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster outage soak conformance help run test test-again test-cluster-again fuzz check format build bench bench-instructions bench-steps bench-proxy bench-reload bench-scenario bench-migrate schemas pages clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,22 @@ format: $(INSTALLED) ## Format everything.
 
 build: $(INSTALLED) ## Build the sdist and a wheel into dist/.
 	$(BIN)/maturin build --release --sdist --out dist
+
+release: $(INSTALLED) ## Make in dist/ what a tag publishes: wheel, sdist, chart, install.yaml, bill of materials, sums. DISTRIBUTIONS=folder takes the wheels and the sdist from there.
+	$(BIN)/python tools/requirements.py kubernetes dev | $(BIN)/python -m pip install --quiet --requirement /dev/stdin
+	mkdir -p dist
+	$(if $(DISTRIBUTIONS),cp $(DISTRIBUTIONS)/* dist,$(BIN)/maturin sdist --out dist && $(BIN)/maturin build --release --locked --out dist)
+	$(BIN)/python tools/release.py dist
+
+test-release: $(INSTALLED) ## Look at every file that `make release` made, and install from it.
+	TEST_RELEASE=dist $(BIN)/python -m pytest tests/packaging/test_release.py
+
+audit: $(INSTALLED) ## Needs the network (databases of advisories). Ask whether a dependency has a known vulnerability; licences and sources of crates (deny.toml).
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/python tools/requirements.py kubernetes reference > $(VENV)/audited.txt
+	$(BIN)/pip-audit --strict --requirement $(VENV)/audited.txt
+	command -v cargo-deny > /dev/null || cargo install --locked --quiet cargo-deny
+	cargo deny check
 
 version: ## Say the version, and whether every place has it; TO=0.2.0 sets it in all of them.
 	$(PYTHON) tools/release_version.py $(TO)

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 NUMBER = r"(\d+\.\d+\.\d+)"
 #: The one place.
 SOURCE = "Cargo.toml"
-#: Places where the line says what it is the version of by its key alone; one match each, unless it says how many.
+#: Places where the line has a form of its own, and how many there are in the file.
 PLACES = {
     SOURCE: (rf'^version = "{NUMBER}"$', 1),
     "pyproject.toml": (rf'^version = "{NUMBER}"$', 1),
@@ -33,6 +33,7 @@ PLACES = {
     "deploy/chart/Chart.yaml": (rf"^(?:v|appV)ersion: {NUMBER}$", 2),
     "deploy/controller/kustomization.yaml": (rf"^  newTag: {NUMBER}$", 1),
     "tools/library_page.py": (rf"The version of the package, such as `{NUMBER}`", 1),
+    "SECURITY.md": (rf"(?:refs/tags/v|`sluicegate-){NUMBER}", 2),
     "docs/library.md": (rf"The version of the package, such as `{NUMBER}`", 1),
 }
 #: Crates of the workspace, in the lock.

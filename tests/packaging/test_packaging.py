@@ -9,13 +9,10 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import tarfile
-import tempfile
 import textwrap
 import venv
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,25 +24,6 @@ LIMIT = 900
 LINKS = ("python/sluicegate/controller", "python/sluicegate/testing/quickstart")
 #: Built here, not part of the source.
 BUILT = (".so", ".pyc")
-
-
-@pytest.fixture(scope="module")
-def built() -> Iterator[tuple[Path, Path]]:
-    """The sdist, and the wheel made from the sdist alone."""
-    with tempfile.TemporaryDirectory() as folder:
-        dist, source = Path(folder) / "dist", Path(folder) / "source"
-        maturin = Path(sys.executable).with_name("maturin")
-        subprocess.run([maturin, "sdist", "--out", dist], cwd=ROOT, check=True, timeout=LIMIT)
-        [sdist] = dist.glob("*.tar.gz")
-        with tarfile.open(sdist) as archive:
-            archive.extractall(source, filter="data")
-        [unpacked] = source.iterdir()
-        # Dependencies that are compiled already are used again; the crates of this project are compiled from the sdist.
-        environment = {**os.environ, "CARGO_TARGET_DIR": str(ROOT / "target")}
-        command = [maturin, "build", "--release", "--out", dist, "--interpreter", sys.executable]
-        subprocess.run(command, cwd=unpacked, env=environment, check=True, timeout=LIMIT)
-        [wheel] = dist.glob("*.whl")
-        yield sdist, wheel
 
 
 def package_files() -> set[str]:

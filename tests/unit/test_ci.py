@@ -1,4 +1,4 @@
-"""What `.ci/run` makes of a cluster that cannot be had, and of what is broken; what the workflow publishes."""
+"""What `.ci/run` makes of a cluster that cannot be had, and of what is broken; what the workflow publishes and when."""
 
 from __future__ import annotations
 
@@ -76,6 +76,13 @@ def steps(job: dict[str, Any], action: str) -> list[dict[str, Any]]:
     return [step.get("with", {}) for step in job["steps"] if step.get("uses", "").partition("@")[0].endswith(action)]
 
 
+def before(jobs: dict[str, Any], name: str) -> set[str]:
+    """The jobs that have ended well before a job begins."""
+    needs = jobs[name].get("needs", [])
+    direct = {needs} if isinstance(needs, str) else {*needs}
+    return direct.union(*(before(jobs, item) for item in direct))
+
+
 def test_only_distributions_are_published() -> None:
     """Every upload of a job that builds distributions, and none of another: the index refuses all where one is none."""
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
@@ -84,6 +91,8 @@ def test_only_distributions_are_published() -> None:
     published = {name for name, given in uploads if fnmatch(given["name"], download.get("pattern", "*"))}
     building = {name for name, job in jobs.items() if steps(job, "/maturin-action")}
     assert published == building == {"wheels", "sdist"}
+    [whole] = steps(jobs["release-files"], "/download-artifact")
+    assert whole["pattern"] == download["pattern"], "what is published is what was checked"
     for name in building:
         [built] = steps(jobs[name], "/maturin-action")
         [upload] = steps(jobs[name], "/upload-artifact")
@@ -93,8 +102,16 @@ def test_only_distributions_are_published() -> None:
 
 def test_nothing_is_published_that_was_not_tested() -> None:
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
-    assert jobs["publish"]["needs"] == "all-green"
-    assert set(jobs["all-green"]["needs"]) == set(jobs) - {"all-green", "publish"}
+    publishing = {name for name in jobs if name.startswith("publish")}
+    assert publishing == {"publish", "publish-image", "publish-chart", "publish-release"}
+    for name in publishing:
+        assert jobs[name]["if"] == "startsWith(github.ref, 'refs/tags/v')"
+        assert {"all-green", "audit"} <= before(jobs, name)
+    # Advisories are published without us: a new one stops a release, not a commit.
+    assert set(jobs["all-green"]["needs"]) == set(jobs) - publishing - {"all-green", "audit"}
+    # What cannot be taken back comes after what can, and people are told last.
+    assert {"publish-image", "publish-chart"} <= before(jobs, "publish")
+    assert before(jobs, "publish-release") >= publishing - {"publish-release"}
     scripts = [step.get("run", "") for step in jobs["lowest-versions"]["steps"]]
     assert any("tools/lowest_versions.py" in script for script in scripts)
     assert "tools/lowest_versions.py" in (ROOT / ".ci" / "run").read_text()

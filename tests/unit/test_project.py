@@ -22,7 +22,7 @@ FORMS = sorted((GITHUB / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
 CHANGES = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security", "Known limits"}
 
 
-def tested_pythons() -> list[str]:
+def pythons_of_tests() -> list[str]:
     jobs = yaml.safe_load((GITHUB / "workflows" / "ci.yml").read_text())["jobs"]
     versions: list[str] = jobs["test"]["strategy"]["matrix"]["python"]
     return versions
@@ -68,7 +68,7 @@ def test_the_version_has_its_changes() -> None:
 
 def test_the_page_of_the_package_says_which_pythons_were_tried() -> None:
     named = re.findall(r"Programming Language :: Python :: (3\.\d+)$", "\n".join(PROJECT["classifiers"]), re.MULTILINE)
-    assert named == tested_pythons()
+    assert named == pythons_of_tests()
     assert PROJECT["requires-python"] == f">={named[0]}"
     assert len(set(PROJECT["classifiers"])) == len(PROJECT["classifiers"])
 
@@ -88,7 +88,7 @@ def test_badges_say_what_is() -> None:
     shown = {name: url.rpartition("/")[2].split("-", 1)[1].removesuffix("-blue") for name, url in badges.items()}
     reports = sorted(path.name for path in (ROOT / "tests" / "conformance" / "reports").glob("v*"))
     assert shown["Gateway API conformance"].split("_|_") == reports
-    assert shown["Python"].split("_|_") == tested_pythons()
+    assert shown["Python"].split("_|_") == pythons_of_tests()
     assert shown["Licence"].replace("--", "-") == PROJECT["license"]
 
 
