@@ -1,7 +1,8 @@
 """The features that the GatewayClass publishes: only what the gateway does and tests.
 
 Names: `pkg/features` of sigs.k8s.io/gateway-api v1.7.0, and those of v1.6.3 that it renamed. Mesh features are none of
-a gateway.
+a gateway. `GatewayListenerFilters` is left out: rules MUST be matched after the last filter of a listener
+(`ListenerFilters.requests`), and what its ExternalAuth says comes behind that (`docs/external-auth.md`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ _ALWAYS = (
     "GatewayFrontendClientCertificateValidationInsecureFallback",
     "GatewayHTTPListenerIsolation",
     "GatewayHTTPSListenerDetectMisdirectedRequests",
-    "GatewayListenerFilters",
     "GatewayPort8080",
     "GatewayRouteHostnameIntersectionPrecedence",
     "GatewayStaticAddresses",

@@ -224,9 +224,10 @@ def _external_auth(item: ListenerFilter, at: str, place: _Place) -> None:
         reads = MaterialReads(place.material)
         backend, verdict = resolve_backend(place.owner, reference, ASKED, field, reads, unheard)
         if verdict is not None:
+            is_forbidden = verdict.reason is Reason.REF_NOT_PERMITTED
             raise Refused(
                 ConditionType.RESOLVED_REFS,
-                Reason.INVALID_LISTENER_FILTER_REF,
+                verdict.reason if is_forbidden else Reason.INVALID_LISTENER_FILTER_REF,
                 field,
                 verdict.message,
                 "correct the reference, or allow it by a ReferenceGrant",
