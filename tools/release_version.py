@@ -34,6 +34,7 @@ PLACES = {
     "deploy/controller/kustomization.yaml": (rf"^  newTag: {NUMBER}$", 1),
     "tools/library_page.py": (rf"The version of the package, such as `{NUMBER}`", 1),
     "SECURITY.md": (rf"(?:refs/tags/v|`sluicegate-){NUMBER}", 2),
+    "deploy/README.md": (rf"(?:/releases/download/v|--version ){NUMBER}\b", 2),
     "docs/library.md": (rf"The version of the package, such as `{NUMBER}`", 1),
 }
 #: Crates of the workspace, in the lock.

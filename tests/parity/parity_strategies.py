@@ -256,7 +256,7 @@ def rule_filters(draw: st.DrawFn) -> tuple[ir.Filter, ...]:
 weighted_backends = st.lists(
     st.builds(
         ir.WeightedBackend,
-        backend=st.sampled_from(((BACKENDS[0],) * 5 + (*BACKENDS, *BACKENDS, None))),
+        backend=st.sampled_from((BACKENDS[0],) * 5 + (*BACKENDS, *BACKENDS, None)),
         weight=st.sampled_from((1, 1, 1, 2, 5, 0)),
         filters=st.one_of(st.just(()), backend_filters),
     ),
