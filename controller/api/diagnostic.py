@@ -34,6 +34,7 @@ Code = Literal[
     "unread-kind",
     "other-file",
     "no-objects",
+    "not-verified",
     "fault",
     # Gateways, listeners and what they refer to.
     "class-missing",

@@ -15,7 +15,11 @@ _WITHOUT_SECRET: tuple[Aspect, ...] = ("redirect", "reach", "answer-fields")
 
 
 class Certificates:
-    """Finds the certificates of hosts."""
+    """Finds the certificates of hosts.
+
+    Attributes:
+        unsaid: hosts that are to have TLS, by an Ingress that names no Secret.
+    """
 
     def __init__(self, default: Name | None, title: str, inventory: Inventory, ledger: Ledger) -> None:
         """Begin.
@@ -30,6 +34,7 @@ class Certificates:
         self._title = title
         self._inventory = inventory
         self._ledger = ledger
+        self.unsaid: set[str] = set()
 
     def give(self, item: Ingress, hosts: Iterable[Host]) -> None:
         """Give hosts that an Ingress names the certificates that it has for them."""
@@ -61,6 +66,7 @@ class Certificates:
             if not entry.secret_name and self._default is not None:
                 return Certificate(self._default, item, cause)
             if not entry.secret_name:
+                self.unsaid.add(host)
                 message = "it names no Secret: the host had the certificate that the controller has for all"
                 remedy = "name a Secret, or give --default-certificate"
                 touches = _WITHOUT_SECRET

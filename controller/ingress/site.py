@@ -22,7 +22,6 @@ from .backends import Backend, backend_of
 from .certificates import Certificates
 from .features import (
     Aliases,
-    AppRoot,
     Canary,
     ClientCertificates,
     ExactPaths,
@@ -33,7 +32,7 @@ from .features import (
 )
 from .hosts import CanaryBackend, Host, Location, PathKind
 from .inventory import Inventory
-from .losses import Aspect, Cause, Ledger
+from .losses import Aspect, Cause, Fate, Ledger
 from .options import Name
 from .provider import Provider
 from .settings import Settings
@@ -62,8 +61,11 @@ class Site:
         self.hosts: dict[str, Host] = {}
         self._features = features
         self._of_services = of_services
-        self._aliases: set[str] = set()
+        #: Other names of hosts, and whose they are.
+        self._aliases: dict[str, str] = {}
         self._aliased: set[str] = set()
+        #: What is told of a name where a host has a certificate that the name is not served with.
+        self._lent: list[tuple[Aliases, str, str, Fate, str]] = []
         self._by_backend: dict[tuple[str, Backend | None], list[tuple[Host, Location]]] = {}
         self._policies: dict[tuple[str, Backend], tuple[Ingress, Canary]] = {}
         self._refused: set[tuple[ObjectKey, str]] = set()
@@ -92,6 +94,7 @@ class Site:
             self._certificates.give(item, (self.hosts[name] for name in self._named(item) if name))
             self._alias(item)
             self._ask_clients(item)
+        self._tell_lent()
         if self._provider.traits.shows_certificate:
             self._certificates.share(self.hosts)
         for item in canaries:
@@ -214,15 +217,8 @@ class Site:
             message += "it was not served"
             self._ledger.tell(made.cause, "invalid", message, "keep one of the two", host=host.name)
             if self._provider.traits.splits_prefixes and host.hides(made):
-                self._hide(host, made)
-
-    def _hide(self, host: Host, made: Location) -> None:
-        """Take a location that no request gets to: what it says of its host, and its canary, hold all the same."""
-        host.hidden.append(made)
-        root = made.features.get(AppRoot)
-        if root is not None:
-            message = f"{made.path} is there as two types: / was sent to {root.path} all the same, and is not here"
-            self._ledger.tell(root.cause, "invalid", message, "keep one", host=host.name, touches=("path",))
+                # No request gets to it; what it says of its host, and its canary, hold all the same.
+                host.hidden.append(made)
 
     def _named(self, item: Ingress) -> Iterable[str]:
         """The hosts that an Ingress names, each once."""
@@ -247,7 +243,7 @@ class Site:
                     self._tell_taken(aliases, alias, name)
                     continue
                 self.hosts[name].aliases[alias] = aliases.cause
-                self._aliases.add(alias)
+                self._aliases[alias] = name
 
     def _tell_everybodys(self, aliases: Aliases, host: Host) -> None:
         """Tell that other names of a host are those of a rule without a host, which goes first."""
@@ -256,11 +252,8 @@ class Site:
         self._ledger.tell(
             aliases.cause, "converted-with-difference", message, remedy, host=host.name, touches=("host",)
         )
-        for alias in aliases.names:
-            message = f"a certificate of {host.name} was its own there, and sent it to https"
-            self._ledger.tell(
-                aliases.cause, "converted-with-difference", message, remedy, host=alias, touches=_CERTIFIED
-            )
+        fate: Fate = "converted-with-difference"
+        self._lent += [(aliases, alias, host.name, fate, remedy) for alias in aliases.names]
 
     def _tell_taken(self, aliases: Aliases, alias: str, name: str) -> None:
         """Tell that another name of a host is one already."""
@@ -268,8 +261,19 @@ class Site:
         message = f"{alias} is {what}: it is no other name of {name}"
         self._ledger.tell(aliases.cause, "invalid", message, "take it out", host=name)
         if alias in self._aliases:
-            message = f"a certificate of {name} was its own there, and sent it to https"
-            self._ledger.tell(aliases.cause, "invalid", message, "take it out", host=alias, touches=_CERTIFIED)
+            self._lent.append((aliases, alias, name, "invalid", "take it out"))
+
+    def _tell_lent(self) -> None:
+        """Tell that a certificate of a host was that of its other names too, which another host has."""
+        for aliases, alias, name, fate, remedy in self._lent:
+            owner = self.hosts.get(self._aliases.get(alias, ""))
+            if self._had_certificate(name) and not (owner is not None and self._had_certificate(owner.name)):
+                message = f"a certificate of {name} was its own there, and sent it to https"
+                self._ledger.tell(aliases.cause, fate, message, remedy, host=alias, touches=_CERTIFIED)
+
+    def _had_certificate(self, name: str) -> bool:
+        """Whether a host has one of its own, or had that of the controller, as its Ingress names no Secret."""
+        return self.hosts[name].certificate is not None or name in self._certificates.unsaid
 
     def _ask_clients(self, item: Ingress) -> None:
         feature = self._features[item.key].get(ClientCertificates)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ingress_objects import PREFIX, ingress, inventory_of, silent, verified
+from ingress_objects import PREFIX, config_map, ingress, inventory_of, silent, verified
 
 import sluicegate.controller.ingress as package
 from sluicegate.controller.ingress import NGINX, Conversion, Manifest, Options, convert
@@ -204,6 +204,34 @@ def test_what_is_different_everywhere_is_in_the_guide() -> None:
     text = (ROOT / "docs" / "migration.md").read_text()
     for item in EVERYWHERE:
         assert f"| `{item.name}` | {item.there} | {item.here} |" in text
+
+
+PRIVATE = {"allowlist-source-range": "10.0.0.0/8"}
+CORS = {"enable-cors": "true"}
+#: For each difference of every host what shows it.
+SHOWN: dict[str, list[dict[str, Any]]] = {
+    "unlisted-tls": [ingress()],
+    "unlisted-blocked": [ingress(), config_map("settings", {"block-cidrs": "0.0.0.0/0"})],
+    "slash": [ingress(tls=True, paths=[("/a/", "Prefix", "web")])],
+    "host-form": [ingress(annotations={"app-root": "/app"})],
+    "preflight": [ingress(annotations=CORS)],
+    "redirected-preflight": [ingress(annotations=CORS, tls=True)],
+    "cors-origin": [ingress(annotations=CORS)],
+    "path": [ingress(paths=[("/a", "Exact", "web")])],
+    "grpc": [ingress(annotations={"backend-protocol": "GRPC"})],
+    "client-redirect": [ingress(annotations={"auth-tls-secret": "shop/ca", "app-root": "/app"}, tls=True)],
+    "refusal": [ingress(annotations={**PRIVATE, "auth-type": "basic", "auth-secret": "users"})],
+    "nobody": [ingress(annotations=PRIVATE, paths=[("/a", "Prefix", "web")])],
+    "own-answers": [ingress(annotations={"app-root": "/app"}, tls=True, paths=[("/a", "Prefix", "web")])],
+}
+
+
+@pytest.mark.parametrize("name", [item.name for item in EVERYWHERE])
+def test_what_is_different_everywhere_is_so(name: str) -> None:
+    """Each row names some difference of Ingresses that have little else: none is a thing of the past."""
+    found, _ = verified(SHOWN[name])
+    assert silent(found) == []
+    assert any(name in item.named for item in found.differences)
 
 
 def test_the_contract_names_everything_that_converts() -> None:

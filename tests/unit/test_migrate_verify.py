@@ -12,7 +12,7 @@ from json_schema import errors
 
 import output_schemas
 from sluicegate.cli import migrate
-from sluicegate.controller.ingress import Conversion
+from sluicegate.controller.ingress import PROVIDERS, Conversion
 from sluicegate.testing import migration
 
 Run = Callable[..., tuple[int, str]]
@@ -82,10 +82,6 @@ def test_a_difference_that_nobody_names_fails(command: Run, file: Callable[[str]
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (
-            ["--verify", "--provider", "traefik"],
-            "--verify: there is a model of ingress-nginx alone, and none of traefik",
-        ),
         (["--seed", "1"], "--seed: it is of --verify, which is not given"),
         (["--verify", "--seed", "x"], '--seed: "x" is not a whole number from 0 to'),
         (["--verify", "--seed", "99999999999"], "--seed: 99999999999 is not a whole number from 0 to"),
@@ -109,6 +105,36 @@ def test_json(command: Run, file: Callable[[str], Path]) -> None:
     assert "slash" in names
     without = json.loads(command("migrate", file(TOLD), "-o", "json")[1])
     assert (without["verification"], without["everywhere"]) == (None, document["everywhere"])
+
+
+@pytest.mark.parametrize("provider", sorted(PROVIDERS.keys() - {"nginx"}))
+@pytest.mark.parametrize("form", ["text", "json", "sarif", "html"])
+def test_what_cannot_be_verified_is_told_in_every_form(
+    command: Run, file: Callable[[str], Path], provider: str, form: str
+) -> None:
+    """Who asks for a proof that there is none of is not told that all is well; the manifests are made all the same."""
+    title, name = PROVIDERS[provider].title, PROVIDERS[provider].ingress_class
+    path = file(CLEAN.replace("ingressClassName: nginx", f"ingressClassName: {name}"))
+    status, text = command("migrate", path, "--provider", provider, "--verify", "-o", form)
+    assert status == 1
+    words = f"--verify asked nothing: there is a model of ingress-nginx, and none of {title}. Not compared with"
+    assert words in text
+    assert "go by the losses, ask both for what matters" in text
+    if form == "text":
+        assert "kind: HTTPRoute" in text
+    elif form == "json":
+        document = json.loads(text)
+        assert list(errors(document, json.loads((output_schemas.FOLDER / "v1" / "migrate.json").read_text()))) == []
+        assert (document["failed"], document["verification"]) == (True, None)
+        assert [item["code"] for item in document["problems"]] == ["not-verified"]
+        assert document["objects"]
+    elif form == "sarif":
+        found = [item for item in json.loads(text)["runs"][0]["results"] if item["ruleId"] == "not-verified"]
+        assert [item["level"] for item in found] == ["error"]
+    else:
+        assert "<h2>Not verified</h2>" in text
+        assert "Cannot be read" not in text
+    assert command("migrate", path, "--provider", provider, "-o", form)[0] in {0, 3}
 
 
 @pytest.mark.usefixtures("silent_report")

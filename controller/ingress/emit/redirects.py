@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...api.ingress import Ingress
 from .. import values
 from ..expressions import quoted
 from ..features import AppRoot, Closed, Redirect, RelativeRedirects
@@ -61,38 +60,40 @@ def redirected(location: Location, host: Host, output: Output) -> RuleDraft | No
 
 
 def roots(host: Host) -> list[Location]:
-    """The locations of a host that send `/` elsewhere; the first one does."""
-    return sorted((item for item in host.locations if item.features.get(AppRoot) is not None), key=nginx_order)
+    """The locations of a host that send `/` elsewhere, also those that another one hides; the first one does."""
+    asking = (item for item in (*host.locations, *host.hidden) if item.features.get(AppRoot) is not None)
+    return sorted(asking, key=nginx_order)
 
 
-def app_root(asking: Sequence[Location], host: Host, ingress: Ingress, output: Output) -> list[RuleDraft]:
+def app_root(asking: Sequence[Location], host: Host, output: Output) -> list[RuleDraft]:
     """`/` alone, sent elsewhere: it is the server's, whichever path of the host asks for it; the first one has it.
 
     Args:
         asking: what asks for it (`roots`).
         host: whose `/` it is.
-        ingress: whose routes are made.
         output: takes what is told.
     """
-    own = next((item.features.get(AppRoot) for item in asking if item.ingress.key == ingress.key), None)
-    if own is None:
-        return []
-    first = asking[0].ingress.key
-    if first != ingress.key:
-        output.ledger.tell(
-            own.cause, "invalid", f"{first} sends / elsewhere first", "keep one of the two", host=host.name
-        )
-        return []
-    rule = RuleDraft({"path": {"type": "Exact", "value": "/"}}, list(own.causes))
-    path = {"type": "ReplaceFullPath", "replaceFullPath": own.path}
-    rule.redirect = {"path": path, "statusCode": 302}
-    return [rule]
+    rules: list[RuleDraft] = []
+    first = asking[0].ingress.key if asking else None
+    for location in asking:
+        own = location.features.get(AppRoot)
+        if own is None:
+            continue
+        if location.ingress.key != first:
+            message = f"{first} sends / elsewhere first"
+            output.ledger.tell(own.cause, "invalid", message, "keep one of the two", host=host.name)
+        elif not rules:
+            rule = RuleDraft({"path": {"type": "Exact", "value": "/"}}, list(own.causes))
+            path = {"type": "ReplaceFullPath", "replaceFullPath": own.path}
+            rule.redirect = {"path": path, "statusCode": 302}
+            rules.append(rule)
+    return rules
 
 
 def leads_away(location: Location, host: Host) -> bool:
     """Whether `/` alone is sent elsewhere before the location is asked for it, and for nothing else."""
     alone = location.path == "/" and location.kind == "Exact" and host.regex is None
-    return alone and any(item.features.get(AppRoot) is not None for item in host.locations)
+    return alone and bool(roots(host))
 
 
 def slash(location: Location, host: Host, output: Output) -> RuleDraft | None:

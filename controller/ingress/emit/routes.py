@@ -66,10 +66,14 @@ def emit_host(host: Host, site: Site, listeners: Listeners, clients: Clients, ou
     for location in sorted(host.locations, key=nginx_order):
         owners.setdefault(str(location.ingress.key), []).append(location)
     asking = roots(host)
+    # What asks first may have nothing else of the host; then any other's routes have it, as no policy is theirs.
+    sender = str(asking[0].ingress.key) if asking else ""
+    sender = sender if sender in owners else next(iter(owners), "")
     for start in range(0, len(host.names), MAX_HOSTNAMES):
         names = host.names[start : start + MAX_HOSTNAMES]
-        for locations in owners.values():
-            _Routes(host, names, locations, listeners, clients, output, grpc=grpc, asking=asking).emit()
+        for owner, locations in owners.items():
+            sending = asking if owner == sender else ()
+            _Routes(host, names, locations, listeners, clients, output, grpc=grpc, asking=sending).emit()
     other = www_of(host, site)
     if other is not None:
         name, feature = other
@@ -99,7 +103,7 @@ class _Routes:
         grpc: bool = False,
         asking: Sequence[Location] = (),
     ) -> None:
-        """Take names of the host, locations of one Ingress in the order of their rules, what sends `/` elsewhere."""
+        """Take names of the host, locations of one Ingress in their order, what these routes send `/` elsewhere for."""
         self._roots = asking
         self._host = host
         self._locations = locations
@@ -119,9 +123,7 @@ class _Routes:
     def emit(self) -> None:
         """Make them, and their policies."""
         redirects = [rule for location in self._locations for rule in self._redirects(location)]
-        redirects = (
-            [] if self._refused else [*app_root(self._roots, self._host, self._ingress, self._output), *redirects]
-        )
+        redirects = [] if self._refused else [*app_root(self._roots, self._host, self._output), *redirects]
         parts = [part for location in self._locations if (part := self._part(location)) is not None]
         self._to_https((part.location, part.sent) for part in parts if part.sent is not None)
         self._write_drafts("HTTPRoute", ("redirects",), [*self._http, *self._https], redirects)

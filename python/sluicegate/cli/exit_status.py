@@ -21,8 +21,8 @@ MEANINGS = {
     "forwarded, redirected or a preflight. `serve`, `controller`, `gateway`: SIGTERM or Ctrl-C, and all is drained",
     ExitStatus.FAILED: "`check`: problems. `explain`: the request is answered with an error, the connection closed. "
     "`translate`: a manifest cannot be read. `migrate`: the same, there is no Ingress, or (`--verify`) an answer "
-    "differs and nothing says so. `serve`: less would be served than is named (without `--keep-going`). "
-    "`controller`: the admin port is taken",
+    "differs and nothing says so, or there is no model to ask. `serve`: less would be served than is named (without "
+    "`--keep-going`). `controller`: the admin port is taken",
     ExitStatus.USAGE: "a command line, a setting, or a path that is named cannot be used; `controller` and "
     "`serve --kubernetes`: no API server is configured. Nothing was done",
     ExitStatus.LOSSES: "`migrate`: all could be read, and something is lost or different; the report says what",

@@ -14,7 +14,7 @@ from sluicegate import __version__
 from sluicegate.checks import native_checks
 from sluicegate.controller.api import CLUSTER, Diagnostic
 from sluicegate.controller.api.names import is_label, is_subdomain
-from sluicegate.controller.ingress import NGINX, PROVIDERS, Manifest, Name, Options, convert
+from sluicegate.controller.ingress import NGINX, PROVIDERS, Manifest, Name, Options, Provider, convert
 from sluicegate.controller.ingress.emit.manifest import ORDER
 from sluicegate.processes.settings import ENVIRONMENT_PREFIX
 from sluicegate.testing.arguments import whole_number
@@ -26,7 +26,7 @@ from .cluster_error import NO_CLIENT, ClusterError
 from .exit_status import ExitStatus
 from .ingress_files import IngressFiles, read_ingresses
 from .migration_page import page_of
-from .migration_report import MigrationReport, lines_of, report_of, with_applied
+from .migration_report import NOT_VERIFIED, MigrationReport, lines_of, report_of, with_applied
 from .options import PATHS, Command, Option
 from .output import write_json
 from .roles import refuse
@@ -68,11 +68,12 @@ def _run(given: argparse.Namespace) -> int:
     except ClusterError as error:
         return error.tell()
     verification = None
-    if given.verify:
+    if given.verify and provider is NGINX:
         verification = verify(files.inventory, conversion, options, seed, _progress("asking"))
     if sys.stderr.isatty():
         sys.stderr.write(_CLEAR)
     problems = [*files.problems, *_missing(files, options, given.paths)]
+    problems += [_not_verified(provider)] if given.verify and verification is None else []
     if given.output_dir is not None:
         problems += _left(given.output_dir, conversion.objects)
     report = report_of(
@@ -114,13 +115,32 @@ def _apply(
     except ClusterError as error:
         return error.tell()
     if report.failed:
-        verified = report.verification is not None and report.verification.unnamed > 0
-        reason = "an answer differs, and nothing says so" if verified else "not everything could be read"
-        told.write(f"Nothing is written: {reason}\n")
+        told.write(f"Nothing is written: {_reason(report)}\n")
     report = with_applied(report, applied)
     if given.output != "text":
         _write(given, report, objects, hosts)
     return _status(report)
+
+
+def _reason(report: MigrationReport) -> str:
+    """Why a report has failed."""
+    if report.verification is not None and report.verification.unnamed > 0:
+        return "an answer differs, and nothing says so"
+    wrong = {item.code for item in report.problems if item.severity == "error"}
+    return "what --verify is to prove is not proved" if wrong == {NOT_VERIFIED} else "not everything could be read"
+
+
+def _not_verified(provider: Provider) -> Diagnostic:
+    """Who asks for a proof, and there is none to be had, is not told that all is well."""
+    message = (
+        f"--verify asked nothing: there is a model of {NGINX.title}, and none of {provider.title}. Not compared with "
+        f"what {provider.title} answers are hosts, paths, redirects, backends, fields, and who may"
+    )
+    remedy = (
+        "go by the losses, ask both for what matters (`sluicegate explain` says what the manifests answer), "
+        "and leave --verify out"
+    )
+    return Diagnostic(severity="error", code=NOT_VERIFIED, message=message, remedy=remedy)
 
 
 def _kubeconfig(given: argparse.Namespace) -> str | None:
@@ -186,8 +206,6 @@ def _seed(given: argparse.Namespace) -> int:
     Raises:
         ValueError: it is no number, or there is nothing to verify.
     """
-    if given.verify and given.provider != NGINX.name:
-        raise ValueError(f"--verify: there is a model of {NGINX.title} alone, and none of {given.provider}")
     if given.seed is None:
         return 0
     if not given.verify:
@@ -345,7 +363,8 @@ COMMAND = Command(
         Option(("--standard-only",), "Nothing but the Gateway API; tell what it cannot say.", "our policies as well"),
         Option(
             ("--verify",),
-            "Ask a model of the controller and the manifests the same requests, and show what is answered otherwise.",
+            "Ask a model of ingress-nginx and the manifests the same requests, and show what is answered otherwise; "
+            "of other controllers there is none.",
             "nothing is asked",
         ),
         Option(("--seed",), "Of the requests of --verify: the same seed, the same requests.", "0", "N"),

@@ -19,7 +19,7 @@ from sluicegate.testing.migration import Difference, Verification
 from sluicegate.words import count
 
 from .migration_page_parts import SCRIPT, STYLE
-from .migration_report import SHOWN, TITLES, MigrationReport
+from .migration_report import NOT_VERIFIED, SHOWN, TITLES, MigrationReport
 
 #: Hosts of an Ingress with which its losses stand; of one with more they have a part of their own.
 MAX_HOSTS = 32
@@ -63,8 +63,11 @@ def _lines(report: MigrationReport, parts: Sequence[_Part]) -> Iterator[str]:
     yield f"<p>{ingresses} of {count(report.hosts, 'host')} became {count(len(report.objects), 'object')}.</p>\n"
     yield from _controls(report)
     yield "</header>\n<main>\n"
-    if report.problems:
-        yield f"<section>\n<h2>Cannot be read</h2>\n{_table(map(_problem, report.problems))}</section>\n"
+    unproved = [item for item in report.problems if item.code == NOT_VERIFIED]
+    unread = [item for item in report.problems if item.code != NOT_VERIFIED]
+    for title, problems in (("Cannot be read", unread), ("Not verified", unproved)):
+        if problems:
+            yield f"<section>\n<h2>{title}</h2>\n{_table(map(_problem, problems))}</section>\n"
     if report.verification is not None:
         yield from _verified(report.verification)
     for part in parts:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from sluicegate.controller.api import Diagnostic, Origin
+from sluicegate.controller.api import Code, Diagnostic, Origin
 from sluicegate.controller.ingress import FATES, LOSSES, NGINX, Conversion, Fate, Loss
 from sluicegate.testing.migration import EVERYWHERE, Difference, Verification
 from sluicegate.words import count, listed
@@ -27,6 +27,8 @@ TITLES: dict[Fate, str] = {
 }
 
 
+#: `--verify` was asked for, and there is no model to ask.
+NOT_VERIFIED: Code = "not-verified"
 #: Differences that are shown to people; `--output json` has more.
 SHOWN = 50
 #: Characters of a value that people are shown; `--output json` has all of it.
@@ -78,7 +80,7 @@ class MigrationReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="form
         fates: what became of each annotation and field that there is something to say of.
         counts: number of fates of each kind.
         everywhere: what is different for every host.
-        verification: what `--verify` found; null without it.
+        verification: what `--verify` found; null without it, and where there is no model to ask: a problem says so.
         objects: the manifests, in the order in which they are to be applied.
         applied: what became of them in the cluster (`--apply`), in the order in which they are written.
         failed: whether the exit status is 1.

@@ -44,6 +44,7 @@ CODES: dict[Code, str] = {
     "no-objects": (
         "a path that was given has nothing for the gateway: no manifest at all (`error`), or only kinds of others"
     ),
+    "not-verified": "`migrate --verify` for a controller of which there is no model: nothing was compared",
     "fault": "a fault of the gateway met by one object: please report it",
     # Gateways, listeners and what they refer to.
     "class-missing": "the GatewayClass is gone, and the Gateway is served as it was",
