@@ -1,4 +1,4 @@
-"""RateLimitPolicy (`sluicegate.dev/v1alpha1`): how much clients may ask for (`deploy/crds/ratelimitpolicies.yaml`)."""
+"""RateLimitPolicy (`sluicegate.dev/v1alpha1`): how much clients may ask for (`deploy/crds/ratelimitpolicy.yaml`)."""
 
 from __future__ import annotations
 

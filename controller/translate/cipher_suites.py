@@ -11,6 +11,6 @@ SUITES = {item.value: item for item in ir.CipherSuite}
 
 
 def cipher_suites(names: Iterable[str]) -> tuple[tuple[ir.CipherSuite, ...], tuple[str, ...]]:
-    """Those that are spoken, in one order and each once, and the names of all others."""
+    """Those that are spoken, and the names of all others, both in one order and each once."""
     wanted = dict.fromkeys(names)
-    return tuple(suite for name, suite in SUITES.items() if name in wanted), tuple(set(wanted) - set(SUITES))
+    return tuple(suite for name, suite in SUITES.items() if name in wanted), tuple(sorted(set(wanted) - set(SUITES)))

@@ -66,7 +66,8 @@ class World:
                 },
             ),
             "sign-in-here": external(
-                http={**http, "path": "/verify", "exact": True}, signIn={"url": "/start", "returnTo": "Path"}
+                http={**http, "path": "/verify", "exact": True},
+                signIn={"url": "/start", "returnTo": "Path", "parameter": "back"},
             ),
             "called": external("grpc", "GRPC", cache={**cache, "headers": ["cookie"]}),
         }
@@ -241,10 +242,10 @@ def test_a_service_that_says_no_more_than_401(world: World, client: Client) -> N
 
 
 def test_who_signs_in_at_the_same_host(world: World, client: Client) -> None:
-    """A URL that begins with `/`, which is told where to come back to without the host."""
+    """A URL that begins with `/`, which is told where to come back to without the host, by another parameter."""
     asked = f"/sign-in-here/{next(_numbers)}?a=b&c=d"
     found = world.ask(client, asked, ("x-want", "authenticate"), ("accept", "text/html"))
-    assert (found.status, found.header("location")) == (302, f"/start?rd={quote(asked, safe='')}")
+    assert (found.status, found.header("location")) == (302, f"/start?back={quote(asked, safe='')}")
 
 
 def test_what_the_service_is_asked_by(world: World, client: Client) -> None:
@@ -263,6 +264,27 @@ def test_what_the_service_is_asked_by(world: World, client: Client) -> None:
     # What of the answer is the client's, and what is not.
     assert (found.header("x-plan"), found.sent("x-plan"), found.header("x-user")) == ("gold", None, None)
     assert world.ask(client, f"/plain/{next(_numbers)}", ANN).header("x-plan") is None
+
+
+@pytest.mark.parametrize(("cookies", "with_errors"), [("Always", True), ("WithSuccess", False)])
+def test_cookies_of_a_service_and_errors_of_backends(
+    start: Any, backend: Any, client: Client, cookies: str, *, with_errors: bool
+) -> None:
+    """As `add_header` of nginx has it, or with whatever is answered."""
+    auth = backend(lambda _request: response(b"", headers=(("set-cookie", "session=new"),)))
+    app = backend(lambda request: response(b"", "404 No" if request.target == "/missing" else "204 No Content"))
+    found: Gateway = start(
+        gateway(),
+        route(rule("/", "app"), name="r"),
+        policy("AccessPolicy", "p", target("HTTPRoute", "r"), external=external(http={"cookies": cookies})),
+        *service("app", app.address),
+        *service("auth", auth.address),
+    )
+    with closing(client(found.address, PORT)) as connection:
+        answers = [connection.request("GET", HOST, path) for path in ("/", "/missing")]
+    assert [answer.status for answer in answers] == [204, 404]
+    told = [answer.header("set-cookie") for answer in answers]
+    assert told == ["session=new", "session=new" if with_errors else None]
 
 
 def test_any_success_lets_on(world: World, client: Client) -> None:

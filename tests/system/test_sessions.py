@@ -153,6 +153,52 @@ def test_weights_go_before_sessions(world: Gateway, client: Any) -> None:
     each.close()
 
 
+def test_a_client_stays_with_the_backend_of_its_first_request(start: Any, backend: Any, client: Any) -> None:
+    """`Sticky`, which a backend without weight loses its clients in spite of."""
+
+    def manifests(weight: int) -> list[Any]:
+        split = [{"name": "app", "port": 80, "weight": weight}, {"name": "other", "port": 80, "weight": 1}]
+        policies = [backend_policy(name, name, sessionCookie={"backends": "Sticky"}) for name in ("app", "other")]
+        objects = [gateway(), route(rule("/", backendRefs=split, **COOKIE)), *policies]
+        return [*objects, *service("app", *ends["app"]), *service("other", *ends["other"])]
+
+    ends = {name: [backend(f"{name}-{number}").address for number in "12"] for name in ("app", "other")}
+    running: Gateway = start(*manifests(1))
+    each = client(running.address, PORT)
+    sides: dict[str, tuple[str, str]] = {}
+    for _ in range(8):
+        first = ask(each)
+        session, own = session_of(first), first.echo["backend"]
+        assert {ask(each, "/", session).echo["backend"] for _ in range(8)} == {own}
+        sides[own.partition("-")[0]] = session
+    # New clients go by weight.
+    assert set(sides) == set(ends)
+    running.write(*manifests(0))
+    assert {ask(each, "/", sides["app"]).echo["backend"].partition("-")[0] for _ in range(8)} == {"other"}
+    each.close()
+
+
+@pytest.mark.parametrize(("said", "stays"), [("Move", False), ("Keep", True)])
+def test_an_endpoint_that_fails_and_comes_back(
+    start: Any, backend: Any, client: Any, said: str, *, stays: bool
+) -> None:
+    """Whether the client is told of the endpoint that serves it meanwhile."""
+    ends = {name: backend(name) for name in "ab"}
+    running: Gateway = start(
+        gateway(),
+        route(rule("/", "app", **COOKIE)),
+        *service("app", *(end.address for end in ends.values())),
+        backend_policy("keeps", "app", sessionCookie={"onFailure": said}),
+    )
+    each = client(running.address, PORT)
+    first = ask(each)
+    ends[first.echo["backend"]].close()
+    meanwhile = ask(each, "/", session_of(first))
+    assert meanwhile.echo["backend"] != first.echo["backend"]
+    assert (set_cookies(meanwhile) == []) == stays
+    each.close()
+
+
 def test_an_endpoint_that_is_gone_is_replaced(start: Any, backend: Any, client: Any) -> None:
     backends = {name: backend(name).address for name in "abc"}
 

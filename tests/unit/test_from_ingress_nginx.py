@@ -19,6 +19,10 @@ PAGE = ROOT / "docs" / "policies" / "from-ingress-nginx.md"
 PLACES: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "from_ingress_nginx.yaml").read_text())
 GROUP = "gateway.networking.k8s.io"
 
+#: `migrate` makes something else of them, by what is written or set besides: a snippet, the pages of the same Ingress.
+WRITTEN_OTHERWISE = frozenset(
+    {"client-body-buffer-size", "configuration-snippet", "disable-proxy-intercept-errors", "server-snippet"}
+)
 #: htpasswd -nbB of an example.
 USERS = "ann:$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW\n"
 
@@ -52,6 +56,7 @@ def objects(annotation: str, place: dict[str, Any]) -> list[dict[str, Any]]:
         *service("app"),
         *service("other"),
         made("Secret", "users", "v1", stringData={"auth": USERS}),
+        made("Secret", "each", "v1", stringData=dict([USERS.strip().split(":")])),
         made("ConfigMap", "page", "v1", data={"response.body": "a page"}),
     ]
     if "filter" in place:
@@ -59,10 +64,10 @@ def objects(annotation: str, place: dict[str, Any]) -> list[dict[str, Any]]:
         reference = {"group": "sluicegate.dev", "kind": "HTTPFilter", "name": "filter"}
         rule["filters"] = [{"type": "ExtensionRef", "extensionRef": reference}]
     kind = place.get("kind")
-    if kind == "GatewayParameters":
-        found.append(made(kind, "place", "sluicegate.dev/v1alpha1", spec=place["spec"]))
-    elif kind is not None:
+    if kind is not None:
         target = {"group": GROUP, "kind": "HTTPRoute", "name": "app"}
+        if place.get("gateway"):
+            target = {"group": GROUP, "kind": "Gateway", "name": "public"}
         if kind == "BackendPolicy":
             target = {"group": "", "kind": "Service", "name": "app"}
         found.append(made(kind, "place", "sluicegate.dev/v1alpha1", spec={"targetRefs": [target], **place["spec"]}))
@@ -95,6 +100,19 @@ def test_every_annotation_has_a_row() -> None:
     assert told
     every = len(NGINX.annotations)
     assert [int(number) for number in told.groups()] == [len(found), every, every - len(found)]
+
+
+def test_the_tables_of_both_pages_agree() -> None:
+    """What `migrate` converts has a place, the one that `migrate` gives it; what it drops has none."""
+    for name, (here, _) in rows().items():
+        row = NGINX.annotations[name]
+        if name in WRITTEN_OTHERWISE:
+            continue
+        assert (here != "-") == row.fate.startswith("converted"), (name, here, row.fate)
+        if here != "-":
+            kind, _, field = here.replace("`", "").partition(" ")
+            made = re.findall(rf"{kind} `([^`]*)`", row.words)
+            assert any(place.startswith(field) or field.startswith(place) for place in made), (here, row.words)
 
 
 @pytest.mark.parametrize("annotation", PLACES)

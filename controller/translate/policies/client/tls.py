@@ -27,7 +27,7 @@ def judge_tls(draft: Draft, tls: ClientTls | None) -> ir.ClientTls | None:
         draft.refuse("tls.minVersion", "no version is at least 1.3 and at most 1.2", "correct one of them")
     suites, unknown = cipher_suites(tls.cipher_suites)
     if unknown:
-        draft.refuse("tls.cipherSuites", f"{listed(sorted(unknown))}: not spoken", f"use some of {listed(SUITES)}")
+        draft.refuse("tls.cipherSuites", f"{listed(unknown)}: not spoken", f"use some of {listed(SUITES)}")
     return ir.ClientTls(
         **head, versions=ir.TlsVersions(min=least, max=most, suites=suites), invalid=draft.faults > faults
     )
