@@ -9,8 +9,8 @@ from ...api import Gateway, ObjectKey, Route, Service
 from ...store.snapshot import Snapshot
 from ..backends import Transport, backend_name, external_id, service_port
 from ..routes import RouteFacts
-from ..topology import GatewayFacts, ParentView, Read
-from .attach import attached_read
+from ..topology import AttachPoint, GatewayFacts, ParentView, Read
+from .attach import CONNECTION_ROUTES, attached_read
 from .effective import Place, Provenance, Target, service_place
 from .merges import Merges
 from .ports import Disagreement
@@ -139,11 +139,20 @@ class PolicyLooks:
 
     def anonymous(self, place: Place) -> str:
         """The listener of a place, where connections come to it and no certificate is validated; empty: another one."""
+        point = self._point(place)
+        return point.id if point is not None and point.anonymous else ""
+
+    def of_connections(self, place: Place) -> str:
+        """The listener of a place, where its routes take connections or datagrams; empty: another one."""
+        point = self._point(place)
+        return point.id if point is not None and point.kinds and CONNECTION_ROUTES.issuperset(point.kinds) else ""
+
+    def _point(self, place: Place) -> AttachPoint | None:
         at = next(target for target in reversed(place) if target.kind in {"Gateway", "ListenerSet"})
         self.noted.update((target.kind, target.namespace, target.name) for target in (place[0], at))
         view = self.around.parents.get(ObjectKey(*at[:3]))
         points = view.points if view is not None else ()
-        return next((point.id for point in points if point.name == at.section and point.anonymous), "")
+        return next((point for point in points if point.name == at.section), None)
 
     def gateway(self, key: ObjectKey) -> Gateway | None:
         """A Gateway of ours."""

@@ -21,7 +21,7 @@ from ..conditions import ConditionType, Reason
 from ..status import PolicyAncestorStatus, PolicyStatus, Reference, Verdict
 from ..topology import Read
 from .attach import section_word
-from .effective import Place, Provenance, Target
+from .effective import OVERRIDING, Place, Provenance, Target
 from .judged import Attachment, Judged
 from .ports import Disagreement
 from .registry import PolicyKind
@@ -51,6 +51,9 @@ class Looks(Protocol):
 
     def anonymous(self, place: Place) -> str:
         """The listener of a place, where connections come to it and no certificate is validated; empty: another one."""
+
+    def of_connections(self, place: Place) -> str:
+        """The listener of a place, where its routes take connections or datagrams; empty: another one."""
 
     def gateway(self, key: ObjectKey) -> Gateway | None:
         """A Gateway of ours."""
@@ -87,6 +90,7 @@ def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name
     told = Diagnostics(judged.policy.key)
     ancestors: dict[ObjectKey, _Ancestor] = {}
     unproved: dict[tuple[str, str], dict[str, None]] = {}
+    unasked: dict[str, dict[str, None]] = {}
     any_there = False
     for attachment in judged.attachments:
         target = attachment.target
@@ -107,9 +111,15 @@ def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name
             if verdict.ok and kind.inherited:
                 found = looks.merged(place)
                 _note(judged, found, known)
-                for part, message in _note_unproved(judged, found, place, looks, unproved):
+                parts = [*_note_unproved(judged, found, place, looks, unproved)]
+                # Of routes for connections that is told without a look (`attach.py`).
+                parts += _note_unasked(judged, found, place, looks, unasked) if target.kind in OVERRIDING else ()
+                # Another target may not be there.
+                if parts and known.accepted.ok:
+                    [part, message] = parts[-1]
                     known.accepted = Verdict(True, Reason.ACCEPTED, f"{verdict.message}; {part} {message}")
     _tell_unproved(unproved, told)
+    _tell_unasked(unasked, told)
     for owner, item in looks.disagreements(judged.policy.key):
         stanza = item.policy.stanza
         message = f"{stanza} at {item.listener} is not that of {item.established}, which has the same port"
@@ -209,6 +219,35 @@ def _tell_unproved(unproved: Mapping[tuple[str, str], Iterable[str]], told: Diag
         message = f"{part} {outcome} at {listed(listeners)}: no certificate of a client is validated there"
         remedy = "let TLS end there, with spec.tls.frontend of the Gateway and tls.options of the listener (docs/l4.md)"
         told.warning(f"spec.{part}", "no-client-validation", message, remedy)
+
+
+def _note_unasked(
+    judged: Judged,
+    found: Mapping[str, Provenance],
+    place: Place,
+    looks: Looks,
+    unasked: dict[str, dict[str, None]],
+) -> Iterator[tuple[str, str]]:
+    """Note parts that hold at a place and let nobody in without a proof, where connections come, which pass without it.
+
+    Returns:
+        Each part, and what becomes of them.
+    """
+    for name, item in found.items():
+        stanza = judged.judgement.stanzas.get(name)
+        if stanza is None or judged.policy.key not in item.holds or not stanza.is_unasked():
+            continue
+        listener = looks.of_connections(place)
+        if listener:
+            unasked.setdefault(name, {})[listener] = None
+            yield name, f"is not asked of the connections of {listener}, which pass without it"
+
+
+def _tell_unasked(unasked: Mapping[str, Iterable[str]], told: Diagnostics) -> None:
+    for part, listeners in unasked.items():
+        message = f"{part} is not asked of the connections of {listed(listeners)}, which pass without it"
+        remedy = "use authorization or certificate there, or switch it off there with mode: Disabled"
+        told.warning(f"spec.{part}", "policy-part-unused", message, remedy)
 
 
 def _entry(

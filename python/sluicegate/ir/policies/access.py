@@ -108,6 +108,10 @@ class AccessApiKey(StanzaBase, frozen=True, kw_only=True, tag="access_api_key"):
         """Its keys."""
         return (("policy_secrets", self.keys),) if self.keys else ()
 
+    def is_unasked(self) -> bool:
+        """Unless nobody needs one."""
+        return not (self.off or self.optional)
+
     def owned_fields(self) -> Iterable[str]:
         """The field that tells the user."""
         return (self.forward_header,) if self.forward_header else ()
@@ -137,6 +141,10 @@ class AccessBasic(StanzaBase, frozen=True, kw_only=True, tag="access_basic"):
     def needs(self) -> Iterable[Need]:
         """Its users."""
         return (("policy_secrets", self.users),) if self.users else ()
+
+    def is_unasked(self) -> bool:
+        """Unless nobody needs one."""
+        return not (self.off or self.optional)
 
     def owned_fields(self) -> Iterable[str]:
         """The field that tells the user."""

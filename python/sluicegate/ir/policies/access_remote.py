@@ -80,6 +80,10 @@ class AccessJwt(StanzaBase, frozen=True, kw_only=True, tag="access_jwt"):
         """Who publishes keys, in the order of the providers."""
         return (("backends", each.remote.backend) for each in self.providers if each.remote is not None)
 
+    def is_unasked(self) -> bool:
+        """Unless nobody needs one."""
+        return not (self.off or self.optional)
+
     def owned_fields(self) -> Iterable[str]:
         """What claims are told in."""
         return (pair.header for provider in self.providers for pair in provider.forward)
@@ -132,6 +136,10 @@ class AccessExternal(StanzaBase, frozen=True, kw_only=True, tag="access_external
     def needs(self) -> Iterable[Need]:
         """Who is asked."""
         return self.service.needs() if self.service is not None else ()
+
+    def is_unasked(self) -> bool:
+        """A service is asked of requests alone."""
+        return not self.off
 
     def owned_fields(self) -> Iterable[str]:
         """What the service may say of who asks."""

@@ -34,6 +34,10 @@ class PolicyBase(Base, frozen=True, kw_only=True, tag_field="type"):
         """Parts that ask connections for a certificate, by their place, and what each does where none is validated."""
         return ()
 
+    def is_unasked(self) -> bool:
+        """Whether it lets nobody in without a proof, and connections and flows are not asked for one."""
+        return False
+
     def owned_fields(self) -> Iterable[str]:
         """Header fields that it may set towards backends: no client may send one, in any spelling."""
         return ()
