@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,22 @@ def test_vulnerabilities_are_reported_privately() -> None:
     assert address in (ROOT / "SECURITY.md").read_text()
     [contact] = yaml.safe_load((GITHUB / "ISSUE_TEMPLATE" / "config.yml").read_text())["contact_links"]
     assert contact["url"] == address
+
+
+@pytest.mark.parametrize(
+    ("schema", "names"),
+    [
+        ("github-issue-forms", ["ISSUE_TEMPLATE/bug.yml", "ISSUE_TEMPLATE/feature.yml"]),
+        ("github-issue-config", ["ISSUE_TEMPLATE/config.yml"]),
+        ("dependabot", ["dependabot.yml"]),
+    ],
+)
+def test_github_reads_it(schema: str, names: list[str]) -> None:
+    """By the schemas that editors use: what it does not understand it leaves out without a word."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}"]
+    files = [GITHUB / name for name in names]
+    result = subprocess.run([*command, *files], capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
