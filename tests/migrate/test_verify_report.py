@@ -234,6 +234,15 @@ def test_what_is_different_everywhere_is_so(name: str) -> None:
     assert any(name in item.named for item in found.differences)
 
 
+def test_a_preflight_is_what_browsers_read_of_it() -> None:
+    """A field of a snippet, which the model knows nothing of, is none of that."""
+    made = ingress(annotations={**CORS, "configuration-snippet": "more_set_headers 'X-A: b';"}, tls=True)
+    settings = {"allow-snippet-annotations": "true", "annotations-risk-level": "Critical"}
+    found, _ = verified([made, config_map("settings", settings)])
+    assert silent(found) == []
+    assert any("cors-origin" in item.named for item in found.differences if "OPTIONS" in item.request)
+
+
 def test_the_contract_names_everything_that_converts() -> None:
     """A new module beside these is no part of what the model may know."""
     contract = (ROOT / ".importlinter").read_text().partition("[importlinter:contract:model]")[2]

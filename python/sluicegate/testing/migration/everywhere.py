@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sluicegate.controller.ingress.losses import Aspect
 from sluicegate.controller.ingress.probes import Answer, Probe
 
-from .compare import seen
+from .compare import read_cors, seen
 
 _Look = Callable[[Probe, Answer, Answer], bool]
 _OWN_ANSWERS = frozenset({"strict-transport-security"})
@@ -66,8 +66,9 @@ def _is_redirected_preflight(probe: Probe, theirs: Answer, ours: Answer) -> bool
 
 
 def _is_star_with_credentials(probe: Probe, theirs: Answer, ours: Answer) -> bool:
-    """`*` there and the origin here; all else is the same."""
-    left, right = (seen(probe, item.fields) for item in (theirs, ours))
+    """`*` there and the origin here; all else is the same, of an answer to a preflight what is read of it."""
+    look = read_cors if probe.method == "OPTIONS" else seen
+    left, right = (look(probe, item.fields) for item in (theirs, ours))
     same = {**left, "credentials": True} == {**right, "credentials": True}
     return theirs.fields.get("access-control-allow-origin") == "*" and "allowed" in left and same
 
