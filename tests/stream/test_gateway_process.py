@@ -369,7 +369,7 @@ def test_hang_up_opens_the_log_again(controller: Controller, start: Start, backe
         ("settle = 10000\n", "settle"),
         ("port_offset = 8000\n", "port_offset"),  # of `serve`
         ("[engine]\nnonsense = 1\n", "nonsense"),
-        ("= 1\n", "no TOML"),
+        ("= 1\n", "not valid TOML"),
     ],
 )
 def test_settings_that_cannot_be_used(start: Start, settings: str, text: str) -> None:

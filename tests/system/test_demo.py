@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from system_gateway import LIMIT, own_address, until_refused
 
-from sluicegate.testing.demo import QUICKSTART
+from sluicegate.testing.demo import QUICKSTART, QUICKSTART_HTTPS
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,35 +31,41 @@ def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def summary(process: subprocess.Popen[str]) -> list[str]:
-    """What it says up to the first request to try."""
+def summary(process: subprocess.Popen[str], tries: int = 1) -> list[str]:
+    """What it says up to the last of so many requests to try."""
     assert process.stdout is not None
     lines: list[str] = []
     for line in process.stdout:
         lines.append(line.rstrip("\n"))
-        if line.startswith("Try: "):
+        if sum(item.startswith("Try: ") for item in lines) == tries:
             return lines
     raise AssertionError(f"it ended: {lines}")
 
 
-def test_the_request_that_it_says_is_answered_and_ctrl_c_ends_all(demo: subprocess.Popen[str]) -> None:
-    lines = summary(demo)
-    assert "1 listener, 1 route" in lines[0]
-    assert not any("problem" in line for line in lines), lines
-    assert any(line.startswith(f"Manifests: {QUICKSTART}") for line in lines)
-    command = [*shlex.split(lines[-1].removeprefix("Try: ")), "--silent", "--show-error"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LIMIT).stdout
-    found = re.match(r"Hello from example-svc at (127\.0\.0\.1):(\d+)\n", answer)
-    assert found is not None, answer
+def test_the_requests_that_it_says_are_answered_and_ctrl_c_ends_all(demo: subprocess.Popen[str]) -> None:
+    lines = summary(demo, 2)
+    assert "2 listeners, 2 routes" in lines[0]
+    # The certificate is made, and nothing else is amiss.
+    [problem] = [line for line in lines if ": warning: " in line or ": error: " in line]
+    assert "a certificate made at this start serves" in problem
+    assert any(line.startswith(f"Manifests: {QUICKSTART} {QUICKSTART_HTTPS}") for line in lines)
+    plain, over_tls = (shlex.split(line.removeprefix("Try: ")) for line in lines[-2:])
+    assert "--insecure" in over_tls
+    assert over_tls[-1].startswith("https://www.example.com:8443/")
+    for command in (plain, over_tls):
+        command += ["--silent", "--show-error"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LIMIT).stdout
+        found = re.match(r"Hello from example-svc at (127\.0\.0\.1):(\d+)\n", answer)
+        assert found is not None, answer
     demo.send_signal(signal.SIGINT)
     assert demo.wait(LIMIT) == 0
     until_refused(found[1], int(found[2]))
 
 
-def test_a_port_that_is_taken_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_ports_that_are_taken_are_told_with_what_to_do(tmp_path: Path) -> None:
     address = own_address()
     command = [sys.executable, "-m", "sluicegate", "demo", "--listen", address, "--admin", "off"]
-    with socket.create_server((address, 8080)):
+    with socket.create_server((address, 8080)), socket.create_server((address, 8443)):
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, cwd=tmp_path, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert f"{address}:8080" in done.stderr

@@ -56,7 +56,7 @@ def test_options_win_over_variables_and_these_over_the_file(file: Path) -> None:
         ("[engine]\ntrusted_proxies = ['10.0.0.0/40']", ["trusted_proxies[0]", "such as 10.0.0.0/8"]),
         ("[engine]\ntrusted_proxies = ['10.0.0.0/255.0.0.0']", ["trusted_proxies[0]", "such as 10.0.0.0/8"]),
         ("[engine]\nworkers = 2", ["workers", "engine"]),
-        ("workers = ", ["no TOML"]),
+        ("workers = ", ["not valid TOML"]),
     ],
 )
 def test_what_cannot_be_used(file: Path, text: str, words: list[str]) -> None:

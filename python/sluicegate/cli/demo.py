@@ -54,7 +54,7 @@ def _run(given: argparse.Namespace) -> int:
         from sluicegate.schema import violations
         from sluicegate.testing import demo
 
-        paths = given.paths or [demo.QUICKSTART]
+        paths = given.paths or [demo.QUICKSTART, demo.QUICKSTART_HTTPS]
         # On any free ports: those that EndpointSlices name may be taken.
         backends = (
             f"{namespace}/{service}=127.0.0.1:{demo.start(service, '127.0.0.1', 0).server_port}"
@@ -77,6 +77,7 @@ COMMAND = Command(
     examples=(
         ("sluicegate demo", "says which requests to try"),
         ("sluicegate demo manifests", "your own manifests, with a demo backend for each Service"),
-        ("sluicegate demo --port-offset 9000", "where port 8080 is taken"),
+        ("sluicegate demo --port-offset 9000", "where port 8080 or 8443 is taken"),
     ),
+    notes="Listeners for HTTPS whose Secret is missing get a certificate made at the start: hence curl --insecure.",
 )

@@ -165,10 +165,11 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class DemoSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Settings of `sluicegate demo`: for this machine alone, on ports that anybody may bind."""
+    """Settings of `sluicegate demo`: for this machine alone, on ports that anybody may bind, https without a Secret."""
 
     port_offset: int = 8000
     listen: tuple[str, ...] = ("127.0.0.1",)
+    self_signed: bool = True
 
 
 class GatewaySettings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -312,7 +313,7 @@ def _from_file(path: str | None) -> dict[str, Any]:
     except plain_file.PlainFileError as error:
         raise SettingsError(str(error)) from None
     except (msgspec.DecodeError, ValueError) as error:
-        raise SettingsError(f"{path}: no TOML: {error}") from None
+        raise SettingsError(f"{path}: not valid TOML: {error}") from None
     for name in LISTS:
         if isinstance(found.get(name), str):
             found[name] = [found[name]]

@@ -25,6 +25,8 @@ from sluicegate.controller.sources.files import read
 
 #: Manifests of the quick start, in the package: `examples/quickstart` of the sources is the same folder.
 QUICKSTART = str(Path(__file__).with_name("quickstart"))
+#: The same over TLS, for who makes the certificate: `examples/quickstart` is for clusters too, and has none.
+QUICKSTART_HTTPS = str(Path(__file__).with_name("quickstart_https.yaml"))
 SERVICE_LABEL = "kubernetes.io/service-name"
 
 
