@@ -264,8 +264,8 @@ def test_a_stream_of_json_objects(tmp_path: Path, between: str, name: str) -> No
 @pytest.mark.parametrize(
     ("rest", "words"),
     [
-        ('{"kind": "C",}', "no JSON: "),
-        ("no more", "no JSON: "),
+        ('{"kind": "C",}', "not valid JSON: "),
+        ("no more", "not valid JSON: "),
         ('{"a": 1,\n"a": 2}', "the key 'a' is there twice"),
         ('{"a": "\\ud800"}', "half of a surrogate pair"),
         ("[1]", "an object with apiVersion and kind is expected, not a list"),
@@ -282,8 +282,15 @@ def test_what_is_wrong_in_a_stream_costs_only_what_comes_after(rest: str, words:
 
 def test_what_only_begins_like_json_is_yaml() -> None:
     assert documents("{kind: A, spec: {x: 1}}\n") == [{"kind": "A", "spec": {"x": 1}}]
-    assert faults("{kind: A\n")[0][1].startswith("no YAML: ")
-    assert faults('{"a": 1, "a": 2}')[0][1] == "no YAML: the key 'a' is there twice"
+    assert faults("{kind: A\n")[0][1].startswith("not valid YAML: ")
+    assert faults('{"a": 1, "a": 2}')[0][1] == "not valid YAML: the key 'a' is there twice"
+
+
+def test_a_missing_separator_is_guessed() -> None:
+    [(line, message)] = faults("kind: A\nmetadata: {name: a}\nkind: B\nmetadata: {name: b}\n")
+    assert (line, message) == (3, "not valid YAML: the key 'kind' is there twice: a line with --- may be missing above")
+    [(line, message)] = faults("kind: A\nspec:\n  kind: B\n  kind: C\n")
+    assert (line, message) == (4, "not valid YAML: the key 'kind' is there twice")
 
 
 def test_items_of_a_list_in_json_know_their_lines() -> None:

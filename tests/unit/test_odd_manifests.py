@@ -131,13 +131,15 @@ def test_odd_json_is_told(text: str) -> None:
     before = caught.counts()
     part = documents.parse(text, as_json=True)
     assert part.documents == ()
-    assert part.diagnostics[0].message.startswith("no JSON: ")
+    assert part.diagnostics[0].message.startswith("not valid JSON: ")
     assert caught.counts() == before
 
 
 def test_a_key_that_is_twice_in_json_is_named() -> None:
     part = documents.parse('{"a": 1, "b": {"c": 1, "d": 2, "c": 1}}', as_json=True)
-    assert [(item.line, item.message) for item in part.diagnostics] == [(1, "no JSON: the key 'c' is there twice")]
+    assert [(item.line, item.message) for item in part.diagnostics] == [
+        (1, "not valid JSON: the key 'c' is there twice")
+    ]
 
 
 def test_keys_are_text_as_for_kubectl() -> None:

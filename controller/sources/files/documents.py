@@ -165,7 +165,7 @@ def _parse_json(text: str, first: int, defaults: Mapping[str, str]) -> Part:
             _check_text(item.text, item.value)
             found += _documents(item.value, _Place(item.line, item.text, item.line, item.items), defaults)
     except Exception as error:  # an odd part of a file must not cost the rest
-        found.append(unreadable("", *_reason(error, first, "no JSON")))
+        found.append(unreadable("", *_reason(error, first, "not valid JSON")))
     return _part(found, text)
 
 
@@ -187,7 +187,7 @@ def _check_text(text: str, value: object) -> None:
 
 def _no_yaml(text: str, error: Exception, first: int) -> Diagnostic:
     """What is wrong with a part that is no YAML: most likely a program has to make that of it first."""
-    line, reason = _reason(error, first, "no YAML")
+    line, reason = _reason(error, first, "not valid YAML")
     template = TEMPLATE.search(text)
     if template is not None:
         line = text.count("\n", 0, template.start()) + 1

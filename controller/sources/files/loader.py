@@ -41,6 +41,8 @@ MAX_REMEMBERED, MAX_REMEMBERED_LENGTH = 4_096, 64
 
 _Base: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+#: Keys that every object begins with.
+_OF_OBJECTS = frozenset({"apiVersion", "kind", "metadata"})
 _KEPT_TAGS = ("bool", "null", "merge")
 _TEXT, _MAPPING, _SEQUENCE = (f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq"))
 _INTEGER = "tag:yaml.org,2002:int"
@@ -77,7 +79,13 @@ class _Loader(_Base):  # type: ignore[misc, valid-type]
             name = key.value
             if isinstance(name, str):
                 if name in keys and name != "<<":
-                    raise YamlError(f"the key {name!r} is there twice", key.start_mark.line + 1)
+                    # Such as two objects without a line between them that parts them.
+                    hint = (
+                        ": a line with --- may be missing above"
+                        if name in _OF_OBJECTS and key.start_mark.column == 0
+                        else ""
+                    )
+                    raise YamlError(f"the key {name!r} is there twice{hint}", key.start_mark.line + 1)
                 keys.add(name)
         built: dict[Hashable, Any] = super().construct_mapping(node, deep)
         if all(type(key) is str for key in built):
