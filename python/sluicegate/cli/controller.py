@@ -80,4 +80,11 @@ COMMAND = Command(
     "status. Several replicas may run; one of them leads.",
     run=_run,
     options=_SETTINGS,
+    examples=(
+        (
+            f"sluicegate controller --image registry.example.com/sluicegate:{__version__}",
+            "data planes from your registry",
+        ),
+        ("sluicegate controller --ingress-class nginx", "Ingresses of that class as well"),
+    ),
 )

@@ -53,5 +53,13 @@ COMMAND = Command(
         *_SETTINGS,
         CONFIG,
     ),
+    examples=(
+        (
+            "sluicegate gateway --controller sluicegate-controller.sluicegate-system.svc:18000 \\\n"
+            "      --token-file /var/run/secrets/sluicegate/token --ca-file /etc/sluicegate/ca.crt \\\n"
+            "      --state-directory /var/lib/sluicegate",
+            "as the controller runs it in the pods of a Gateway",
+        ),
+    ),
     notes="Limits and timeouts of the engine are set in the table [engine] of the settings file.",
 )

@@ -32,4 +32,10 @@ def _run(given: argparse.Namespace) -> int:
     return ExitStatus.OK
 
 
-COMMAND = Command(name="version", description="Print the version.", run=_run, options=(OUTPUT,))
+COMMAND = Command(
+    name="version",
+    description="Print the version.",
+    run=_run,
+    options=(OUTPUT,),
+    examples=(("sluicegate version --output json", "for programs"),),
+)
