@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 import commands_page
 import sluicegate
 from sluicegate.cli.application import COMMANDS, command
-from sluicegate.cli.options import parser_of
+from sluicegate.cli.options import parse, parser_of
 from sluicegate.cli.variables import known_variables, unknown_variables
 
 Run = Callable[..., tuple[int, str]]
@@ -42,6 +43,29 @@ def test_the_help_shows_defaults_and_variables(command: Run, name: str) -> None:
         variable = f"SLUICEGATE_{option.removeprefix('--').replace('-', '_').upper()}"
         if variable in known_variables() and f"env: {variable}" not in words:
             assert option == "--output", words  # of commands that print once
+
+
+def calls_of(line: str) -> Iterator[list[str]]:
+    """The calls of sluicegate in a line of a shell, each without its name."""
+    reader = shlex.shlex(line.replace("\\\n", " "), posix=True, punctuation_chars=True)
+    reader.whitespace_split = True
+    words = [*reader, ";"]
+    while "sluicegate" in words:
+        del words[: words.index("sluicegate") + 1]
+        end = next(index for index, word in enumerate(words) if {*word} <= {*"();<>|&"})
+        yield words[:end]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_has_examples_that_are_understood(name: str) -> None:
+    examples = command(name).examples
+    assert examples, "at least one"
+    for line, meaning in examples:
+        calls = list(calls_of(line))
+        assert name in {call[0] for call in calls}, line
+        assert meaning, line
+        for called, *arguments in calls:
+            parse(command(called), arguments)  # ends the program where it cannot be used
 
 
 def test_the_list_of_commands(command: Run) -> None:
@@ -78,7 +102,15 @@ def test_names_of_options_mean_the_same_everywhere(name: str) -> None:
     [
         (["chek"], "there is no command chek; did you mean check?"),
         (["--verison"], "there is no option --verison"),
-        (["check"], "no PATH is given"),
+        (["check"], "give paths of manifests (- for standard input), or --kubernetes"),
+        (["check", ".", "--kubernetes"], "give paths of manifests, or --kubernetes, and not both"),
+        (["status", ".", "--kubeconfig", "x"], "--kubeconfig is for --kubernetes"),
+        (["explain", ".", "-r", "/", "--gateway", "a/b"], "--gateway is for --kubernetes"),
+        (["check", "--kubernetes", "--for", "cluster"], "--for is for manifests"),
+        (["check", "--kubernetes", "--backend", "a=127.0.0.1:1"], "--backend is for manifests"),
+        (["status", "--kubernetes", "--ingress"], "--ingress is for manifests"),
+        (["status", "--kubernetes", "--kubeconfig", "/nowhere"], "no API server is configured"),
+        (["translate"], "no PATH is given"),
         (["check", "--oputput", "json", "."], "there is no option --oputput; did you mean --output?"),
         (["check", ".", "--output", "xml"], "invalid choice: 'xml'"),
         (["check", "/nowhere/at/all"], "/nowhere/at/all: no such file or directory"),

@@ -6,13 +6,13 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args
 
 import msgspec
 
 from sluicegate import __version__
-from sluicegate.controller.api import Code, Diagnostic, readable
+from sluicegate.controller.api import Code, Diagnostic, Origin, readable
 from sluicegate.controller.api.names import VIRTUAL
 from sluicegate.controller.sources.files.source import Source
 from sluicegate.controller.translate import Translation, to_document
@@ -24,6 +24,8 @@ from sluicegate.testing.offline import Offline, load_offline
 from sluicegate.words import count, one_line, suggestion
 
 from .checked import REFERENCE_CODES, checked, closed_policies, refused_objects
+from .cluster_error import ClusterError
+from .cluster_options import KUBECONFIG, KUBERNETES, misused, of_cluster
 from .destination import Destination, destination_of
 from .exit_status import ExitStatus
 from .ingress_options import INGRESS_SETTINGS
@@ -32,11 +34,10 @@ from .options import CONFIG, PATHS, Command, Option
 from .output import write_json, write_lines
 from .roles import refuse
 from .sarif import to_sarif
+from .written_conditions import conditions_of, without_what_runs
 
 #: What ends the command with status 1, by `--fail-on`.
 _FAILURES: dict[str, frozenset[str]] = {"error": frozenset({"error"}), "warning": frozenset({"error", "warning"})}
-#: Reasons of conditions that only what runs can change: they say nothing about manifests.
-_OF_WHAT_RUNS = frozenset({Reason.PENDING.value, Reason.ADDRESS_NOT_ASSIGNED.value})
 
 
 class CheckedObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +88,14 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
     failed: bool
 
 
+#: Why objects of a cluster are looked at as they are.
+_OF_CLUSTER = "it has these objects"
+
+
 def _run(given: argparse.Namespace) -> int:
+    wrong = misused(given) or ("--for is for manifests" if given.kubernetes and given.destination else "")
+    if wrong:
+        return refuse(wrong)
     codes = get_args(Code)
     for code in given.ignore or ():
         if code not in codes:
@@ -111,16 +119,21 @@ def _run(given: argparse.Namespace) -> int:
     progress = _progress if given.output == "text" else None
     wanted = wanted_of(settings)
     try:
-        offline = load_offline(
-            given.paths,
-            settings.controller_name,
-            progress=progress,
-            cluster=for_cluster,
-            ingress=wanted,
-            backends=given_backends(settings.backend),
-        )
+        if given.kubernetes:
+            offline, because = of_cluster(settings), _OF_CLUSTER
+        else:
+            offline = load_offline(
+                given.paths,
+                settings.controller_name,
+                progress=progress,
+                cluster=for_cluster,
+                ingress=wanted,
+                backends=given_backends(settings.backend),
+            )
     except ValueError as error:  # a name that is none
         return refuse(str(error))
+    except ClusterError as error:
+        return error.tell()
     if given.output == "text" and sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
     report = _report(offline, given.paths, settings, because, ignore=given.ignore or (), fail_on=given.fail_on)
@@ -164,19 +177,8 @@ def _objects(translation: Translation) -> Iterator[CheckedObject]:
             object=str(key),
             path=origin.path if origin is not None else "",
             line=origin.line if origin is not None else 0,
-            status=_without_what_runs(to_document(status)),
+            status=without_what_runs(to_document(status)),
         )
-
-
-def _without_what_runs(value: Any) -> Any:  # noqa: ANN401 (any JSON)
-    if isinstance(value, Mapping):
-        return {
-            key: [_without_what_runs(part) for part in item if part.get("reason") not in _OF_WHAT_RUNS]
-            if key == "conditions"
-            else _without_what_runs(item)
-            for key, item in value.items()
-        }
-    return [_without_what_runs(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _progress(path: str, number: int, known: int) -> None:
@@ -189,11 +191,12 @@ def _lines(report: CheckReport, *, conditions: bool) -> Iterator[str]:
     """The report for people."""
     what = "a cluster" if report.destination == "cluster" else "sluicegate serve"
     other = "standalone" if report.destination == "cluster" else "cluster"
-    yield f"Checked for {what}: {report.because} (--for {other}: the other way)"
+    way = f" (--for {other}: the other way)" if report.because != _OF_CLUSTER else ""
+    yield f"Checked for {what}: {report.because}{way}"
     if conditions:
         for entry in report.objects:
-            yield f"{readable(entry.object)}  {entry.path}:{entry.line}"
-            for label, condition in _conditions(entry.status):
+            yield f"{readable(entry.object)}  {Origin(entry.path, entry.line)}"
+            for label, condition in conditions_of(entry.status):
                 where = f"{label}: " if label else ""
                 usual = condition["reason"] in {condition["type"], Reason.NO_CONFLICTS.value}
                 message = "" if usual else f": {condition['message']}"
@@ -221,31 +224,15 @@ def _lines(report: CheckReport, *, conditions: bool) -> Iterator[str]:
     yield f"{count(report.documents, 'document')}: {', '.join(summary)}"
 
 
-def _conditions(status: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for condition in status.get("conditions", ()):
-        yield "", condition
-    for listener in status.get("listeners", ()):
-        for condition in listener["conditions"]:
-            yield f"listener {listener['name']}", condition
-    for entry in status.get("parents", ()):
-        for condition in entry["conditions"]:
-            yield _reference(entry["parentRef"]), condition
-    for entry in status.get("ancestors", ()):
-        for condition in entry["conditions"]:
-            yield _reference(entry["ancestorRef"]), condition
-
-
-def _reference(reference: dict[str, Any]) -> str:
-    section = f"/{reference['sectionName']}" if reference.get("sectionName") else ""
-    return f"{reference['kind']} {reference['name']}{section}"
-
-
 COMMAND = Command(
     name="check",
     description="Say what the API server and the controller would say about manifests.",
     run=_run,
     paths=PATHS,
+    paths_optional=True,
     options=(
+        KUBERNETES,
+        KUBECONFIG,
         Option(
             ("--for",),
             "What the manifests are for: a cluster, or sluicegate serve.",
@@ -267,6 +254,7 @@ COMMAND = Command(
         ("sluicegate check manifests", "exit status 1 where something does not work"),
         ("sluicegate check manifests --for cluster --fail-on warning --ignore unused-policy", "for CI"),
         ("helm template . | sluicegate check - -o sarif", "for code hosts"),
+        ("sluicegate check --kubernetes", "what a cluster has"),
     ),
     notes="path_normalization of the settings file counts.",
 )

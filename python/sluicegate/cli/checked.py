@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from sluicegate.controller.api import Diagnostic, ObjectKey, RefusedPolicy, placed_at
+from sluicegate.controller.api import CLUSTER, Diagnostic, ObjectKey, RefusedPolicy, placed_at
 from sluicegate.controller.api.core import SERVICE_NAME_LABEL
 from sluicegate.controller.sources.files import Document
 from sluicegate.controller.sources.files.disk import is_below
@@ -59,8 +59,9 @@ def checked(
     configuration = offline.translation.ir
     found = {
         # Of fields that are not known the API server says more: `kubectl apply` asks it to be strict.
-        *(item for item in offline.diagnostics() if item.code != "unknown-field"),
-        *schema_diagnostics(documents),
+        *(item for item in offline.diagnostics() if item.code != "unknown-field" or offline.from_cluster),
+        # What a cluster has its API server took.
+        *(schema_diagnostics(documents) if not offline.from_cluster else ()),
         *foreign_policies(documents),
         *nothing_in(offline, paths),
         *told_of(_placed(offline, _shadowed(configuration)), offline.source, offline.ingresses),
@@ -146,7 +147,9 @@ def closed_policies(offline: Offline) -> dict[str, Diagnostic]:
     labels = {document.origin: label_of(document.data) for document in documents}
     found: dict[str, Diagnostic] = {}
     for origin, item in told:
-        if origin in labels:  # of a text that is no YAML nothing else is told by name
+        if origin == CLUSTER:
+            found.setdefault(item.object, item)
+        elif origin in labels:  # of a text that is no YAML nothing else is told by name
             found.setdefault(labels[origin], item)
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sluicegate.controller.api import readable
 from sluicegate.engine.native import Refused
@@ -11,14 +11,17 @@ from sluicegate.processes.given_backends import given_backends
 from sluicegate.processes.ingress_settings import wanted_of
 from sluicegate.processes.settings import Settings
 from sluicegate.testing.decision import Decision
-from sluicegate.testing.offline import load_offline
+from sluicegate.testing.offline import Offline, load_offline
 from sluicegate.testing.request import Connection, Request, RequestError, from_client, parse_request
 from sluicegate.testing.table import Table
 
+from .cluster_error import ClusterError
+from .cluster_options import KUBECONFIG, KUBERNETES, misused, of_cluster, tell_unread
 from .exit_status import ExitStatus
 from .explanation import Explanation, explain
 from .ingress_options import INGRESS_SETTINGS
 from .manifests import BACKEND, COLOR, CONTROLLER_NAME, settings_of
+from .one_gateway import only_gateway
 from .options import CONFIG, PATHS, Command, Option, setting
 from .output import OUTPUT, write_json, write_lines
 from .roles import refuse
@@ -45,6 +48,9 @@ _CLOSED = {
 
 
 def _run(given: argparse.Namespace) -> int:
+    wrong = misused(given) or ("--gateway is for --kubernetes" if given.gateway and not given.kubernetes else "")
+    if wrong:
+        return refuse(wrong)
     try:
         asked = parse_request(
             given.request, [_field(item) for item in given.header or ()], _port(given.port), given.sni
@@ -54,20 +60,20 @@ def _run(given: argparse.Namespace) -> int:
     except (ValueError, OSError) as error:
         return refuse(str(error))
     try:
-        offline = load_offline(
-            given.paths,
-            settings.controller_name,
-            port_offset=settings.port_offset,
-            ingress=wanted_of(settings),
-            backends=given_backends(settings.backend),
-        )
+        offline = of_cluster(settings) if given.kubernetes else _of_files(given.paths, settings)
+        transaction = offline.transaction()
+        if given.kubernetes:
+            transaction = only_gateway(transaction, asked, given.gateway, settings.port_offset)
     except ValueError as error:  # a name that is none
         return refuse(str(error))
+    except ClusterError as error:
+        return error.tell()
     try:
-        table = Table(offline.transaction(), settings.engine.path_normalization or "strict", settings.port_offset)
+        table = Table(transaction, settings.engine.path_normalization or "strict", settings.port_offset)
     except Refused as error:
         # A fault of ours: what `check` lets through the engine takes.
         return refuse(f"the engine does not take what these files come to: {error}")
+    tell_unread(offline)
     explanation = explain(offline, table, asked)
     if given.output == "json":
         write_json(explanation)
@@ -75,6 +81,21 @@ def _run(given: argparse.Namespace) -> int:
         named = offline.ingresses.named if offline.ingresses is not None else str
         write_lines(map(named, _lines(explanation)), settings.color)
     return ExitStatus.OK if explanation.decision.reason in _GOOD else ExitStatus.FAILED
+
+
+def _of_files(paths: Sequence[str], settings: Settings) -> Offline:
+    """What manifests come to.
+
+    Raises:
+        ValueError: a name that is none.
+    """
+    return load_offline(
+        paths,
+        settings.controller_name,
+        port_offset=settings.port_offset,
+        ingress=wanted_of(settings),
+        backends=given_backends(settings.backend),
+    )
 
 
 def _field(text: str) -> tuple[str, str]:
@@ -182,6 +203,7 @@ COMMAND = Command(
     description="Say which listener, route, rule and match take a request or a connection, and why others do not.",
     run=_run,
     paths=PATHS,
+    paths_optional=True,
     options=(
         Option(
             ("--request", "-r"), "What is asked: a method, which may be left out, and a URL.", metavar="'METHOD URL'"
@@ -198,6 +220,14 @@ COMMAND = Command(
         ),
         Option(("--port",), "Port that the client connects to.", "the URL's", "NUMBER"),
         setting(Settings, "port_offset", "As the gateway has it: the URL may be one that serve printed.", "NUMBER"),
+        KUBERNETES,
+        KUBECONFIG,
+        Option(
+            ("--gateway",),
+            "With --kubernetes: the Gateway that is asked.",
+            "the one that alone has a listener for it",
+            "[NAMESPACE/]NAME",
+        ),
         CONTROLLER_NAME,
         BACKEND,
         *INGRESS_SETTINGS,
@@ -214,6 +244,7 @@ COMMAND = Command(
             'sluicegate explain manifests -r https://www.example.com/ --from 203.0.113.7 --as \'jwt:{"sub": "anna"}\'',
             "what policies say of somebody, and why",
         ),
+        ("sluicegate explain --kubernetes -r https://www.example.com/", "what a cluster does with it"),
     ),
     notes="path_normalization of the settings file counts.",
 )

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import msgspec
-
 from sluicegate.controller.api import CLUSTER, Code, DecodeError, Diagnostic, Object, Severity, decode
 from sluicegate.controller.api.ingress import INGRESS_KINDS
 from sluicegate.controller.ingress import Conversion, Inventory, Options, Provider, convert
@@ -21,12 +19,11 @@ from sluicegate.controller.ingress.looked import Looked
 from sluicegate.controller.sources.kubernetes.client import ApiError, Client, decoded
 from sluicegate.controller.sources.kubernetes.resources import INGRESS_RESOURCES, Resource
 
+from .cluster_lists import listed, named
 from .ingress_files import IngressFiles
 
-#: Objects in a page of a list; requests at once for what is asked for by name.
-PAGE, AT_ONCE = 500, 8
-#: How often a list is begun again whose rest the API server no longer knows.
-TRIES = 3
+#: Requests at once for what is asked for by name.
+AT_ONCE = 8
 #: Seconds for everything that is read.
 DEADLINE = 300.0
 #: Conversions until nothing new is looked for: an Ingress names a Secret, its ConfigMap a list, and hardly more.
@@ -34,15 +31,6 @@ MAX_ROUNDS = 6
 
 #: Kinds that are listed: without these there is no conversion, and those that a cluster may do without.
 _NEEDED, _OTHERS = ("Ingress",), ("IngressClass", "Service")
-
-
-class _ListMeta(msgspec.Struct):
-    token: str = msgspec.field(name="continue", default="")
-
-
-class _List(msgspec.Struct):
-    metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
-    items: list[dict[str, Any]] | None = None
 
 
 class Found(NamedTuple):
@@ -138,7 +126,7 @@ class _Reading:
             if error.status != 404:
                 self._tell("warning", about, f"it cannot be read, and counts as missing: {error}")
             return None
-        return self._decoded(resource, decoded(answer, dict[str, Any], about))
+        return self._decoded(resource, named(resource, decoded(answer, dict[str, Any], about)))
 
     async def _list(self, resource: Resource, *, needed: bool) -> list[Object]:
         """All objects of a kind, in the newest version that the cluster has.
@@ -146,40 +134,17 @@ class _Reading:
         Raises:
             ApiError: of a kind that is needed.
         """
-        versions = resource.versions
-        for each in versions:
-            try:
-                return await self._pages(each)
-            except ApiError as error:
-                if error.status == 404 and each is not versions[-1]:
-                    continue
-                if needed:
-                    raise
-                if error.status != 404:
-                    self._tell("error", "", f"{resource.kind} cannot be listed: {error}")
-        return []
-
-    async def _pages(self, resource: Resource) -> list[Object]:
-        for attempt in range(TRIES):
-            found: list[Object] = []
-            query = {"limit": str(PAGE)}
-            try:
-                while True:
-                    answer = await self._client.get(resource.collection, query)
-                    page = decoded(answer, _List, f"the list of {resource.kind}")
-                    found += [item for each in page.items or () if (item := self._decoded(resource, each)) is not None]
-                    if not page.metadata.token:
-                        return found
-                    query["continue"] = page.metadata.token
-            except ApiError as error:
-                if error.status != 410 or attempt == TRIES - 1:  # 410: what the list goes on from is forgotten
-                    raise
-        return []
+        try:
+            documents = await listed(self._client, resource)
+        except ApiError as error:
+            if needed:
+                raise
+            if error.status != 404:
+                self._tell("error", "", f"{resource.kind} cannot be listed: {error}")
+            return []
+        return [item for each in documents if (item := self._decoded(resource, each)) is not None]
 
     def _decoded(self, resource: Resource, document: dict[str, Any]) -> Object | None:
-        # Items of a list have neither.
-        document["kind"] = resource.kind
-        document.setdefault("apiVersion", resource.version)
         try:
             return decode(document, CLUSTER, INGRESS_KINDS)
         except DecodeError as error:

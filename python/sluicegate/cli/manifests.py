@@ -41,6 +41,13 @@ def settings_of(given: argparse.Namespace) -> Settings:
     for path in given.paths:
         if path != "-" and not os.path.exists(path):
             raise FileNotFoundError(f"{path}: no such file or directory")
-    names = {"controller_name", "port_offset", "backend", "color", *(item.key for item in INGRESS_SETTINGS)}
+    names = {
+        "controller_name",
+        "port_offset",
+        "backend",
+        "color",
+        "kubeconfig",
+        *(item.key for item in INGRESS_SETTINGS),
+    }
     flags = {name: value for name, value in vars(given).items() if name in names}
     return load_offline_settings(flags, os.environ, given.config)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TextIO, TypeVar
+from collections.abc import Sequence
+from typing import TextIO
 
 from sluicegate.controller.ingress import Conversion, Manifest, Options, Provider
 from sluicegate.controller.ingress.convert import Progress
-from sluicegate.controller.sources.kubernetes.client import ApiError, Client
 from sluicegate.words import count, one_line
 
-from .cluster_error import ClusterError
-from .exit_status import ExitStatus
+from .cluster_client import ask_cluster
 from .ingress_cluster import read_cluster
 from .ingress_files import IngressFiles
 from .migration_apply import Step, plan, write
 from .migration_report import AppliedObject
 
-_T = TypeVar("_T")
 #: What is done with an object, as people are told.
 _WORDS = {"create": "created", "change": "changed", "none": "as it was"}
 
@@ -38,7 +34,7 @@ def read_from_cluster(
     Raises:
         ClusterError: it cannot be reached, or does not answer.
     """
-    found = _ask(kubeconfig, lambda client: read_cluster(client, provider, options, progress))
+    found = ask_cluster(kubeconfig, lambda client: read_cluster(client, provider, options, progress))
     return found.files, found.conversion
 
 
@@ -56,7 +52,7 @@ def apply_to_cluster(
     Raises:
         ClusterError: it cannot be reached, or does not answer.
     """
-    steps = _ask(kubeconfig, lambda client: plan(client, objects))
+    steps = ask_cluster(kubeconfig, lambda client: plan(client, objects))
     wanted = [step for step in steps if step.outcome.action != "none" and not step.outcome.error]
     broken = [step for step in steps if step.outcome.error]
     for step in steps:
@@ -67,7 +63,7 @@ def apply_to_cluster(
     elif not wanted:
         told.write("Nothing is to be written: everything is as it would be\n")
     elif sure or _is_sure(wanted):
-        steps = _ask(kubeconfig, lambda client: write(client, steps))
+        steps = ask_cluster(kubeconfig, lambda client: write(client, steps))
         for step in steps:
             if step.outcome.written:
                 told.write(f"{step.key} {_WORDS[step.outcome.action]}\n")
@@ -94,26 +90,3 @@ def _tell_failures(steps: Sequence[Step], told: TextIO) -> None:
 
 def _objects(number: int) -> str:
     return count(number, "object")
-
-
-def _ask(kubeconfig: str | None, job: Callable[[Client], Awaitable[_T]]) -> _T:
-    """Do something with a client of the cluster.
-
-    Raises:
-        ClusterError: it cannot be reached, or does not answer.
-    """
-
-    async def ask() -> _T:
-        try:
-            client = await Client.load(kubeconfig)
-        except ApiError as error:
-            raise ClusterError(str(error), ExitStatus.USAGE) from None
-        async with client:
-            return await job(client)
-
-    try:
-        return asyncio.run(ask())
-    except ApiError as error:
-        raise ClusterError(str(error), ExitStatus.FAILED) from None
-    except TimeoutError:
-        raise ClusterError("the cluster does not answer in time", ExitStatus.FAILED) from None

@@ -28,6 +28,7 @@ from .check import CheckReport
 from .explanation import Explanation
 from .init import InitReport
 from .migration_report import MigrationReport
+from .status_report import StatusReport
 from .version import VersionReport
 
 VERSION = "v1"
@@ -97,6 +98,7 @@ SCHEMAS: dict[str, tuple[str, Callable[[], Schema]]] = {
     "migrate": ("`sluicegate migrate --output json`", lambda: _of(MigrationReport)),
     "serve": ("each line of `sluicegate serve --output json`", _serve),
     "status": ("a status as the controller writes it: `objects[].status` of `check`", _status),
+    "status-report": ("`sluicegate status --output json`", lambda: _of(StatusReport)),
     "init": ("`sluicegate init --output json`", lambda: _of(InitReport)),
     "version": ("`sluicegate version --output json`", lambda: _of(VersionReport)),
 }

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from sluicegate import ir
 from sluicegate.checks import native_checks
+from sluicegate.controller.ingress.looked import Looked
 from sluicegate.controller.sources.files import Reader
+from sluicegate.controller.sources.files.judge import Validate
 from sluicegate.controller.sources.files.reader import Progress
 from sluicegate.controller.store.store import Delete, Store
 from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME, Options, Translation, Translator, ir_transaction
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
     from ..processes.ingress_files import FileIngresses
 
 
+#: Kinds of a cluster that are not listed: of each object its name is known.
+ASKED_BY_NAME = ("Secret", "ConfigMap")
+
+
 @dataclass(frozen=True, slots=True)
 class Offline:
     """Manifests, translated.
@@ -37,6 +43,7 @@ class Offline:
         refresh: what could not be read.
         translation: configuration, statuses and diagnostics.
         for_cluster: they were read for a cluster.
+        from_cluster: a cluster has them: nothing is missing that a cluster would make.
         ingresses: that are served as well.
         backends: where programs of Services listen, as somebody gave it.
     """
@@ -45,6 +52,7 @@ class Offline:
     refresh: Refresh
     translation: Translation
     for_cluster: bool = False
+    from_cluster: bool = False
     ingresses: FileIngresses | None = None
     backends: GivenBackends = field(default_factory=dict)
 
@@ -61,7 +69,7 @@ class Offline:
 
     def _is_made_there(self, item: Diagnostic) -> bool:
         """Whether it is about endpoints that a cluster makes of the selector of a Service."""
-        if not self.for_cluster or item.code != "no-endpoints":
+        if not self.for_cluster or self.from_cluster or item.code != "no-endpoints":
             return False
         namespace, name = item.object.removeprefix("Service/").split("/")
         service = self.translation.snapshot.table("Service").get((namespace, name))
@@ -107,7 +115,43 @@ def load_offline(
     if ingresses is not None:
         ingresses.update()
     translation = Translator(controller_name, options).translate(store.snapshot())
-    return Offline(source, refresh, translation, for_cluster, ingresses, given)
+    return Offline(source, refresh, translation, for_cluster, ingresses=ingresses, backends=given)
+
+
+def load_cluster(
+    reader: Reader, validate: Validate, controller_name: str = DEFAULT_CONTROLLER_NAME, *, port_offset: int = 0
+) -> tuple[Offline, dict[str, frozenset[tuple[str, str]]]]:
+    """Translate what a cluster has, as its controller does; it took the objects, so their schemas are not looked at.
+
+    Args:
+        reader: has the objects.
+        validate: says why one of them cannot be used.
+        controller_name: of the GatewayClasses to serve.
+        port_offset: the setting of that name.
+
+    Returns:
+        The translation, and of `ASKED_BY_NAME` what it looked for in vain: names with their namespaces, by kind.
+    """
+    source, store, _ = sources_of(reader, validate, None, controller_name)
+    refresh = source.refresh()
+    for item in store.snapshot().table("Secret").values():
+        if isinstance(item, Secret) and item.type in OTHER_SECRETS:
+            store.handle(Delete(item.key))
+    # Each Gateway has addresses of its own; the Secret of the controller is its own business.
+    options = Options(
+        port_offset=port_offset,
+        checks=native_checks(),
+        now=time.time(),
+        merge_gateways=False,
+        provision=ProvisionOptions(authority=""),
+    )
+    snapshot = store.snapshot()
+    looked = {kind: Looked(snapshot.table(kind)) for kind in ASKED_BY_NAME}
+    translation = Translator(controller_name, options).translate(
+        replace(snapshot, tables={**snapshot.tables, **looked})
+    )
+    offline = Offline(source, refresh, translation, for_cluster=True, from_cluster=True)
+    return offline, {kind: table.missed for kind, table in looked.items()}
 
 
 def _hide(store: Store) -> None:
