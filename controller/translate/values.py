@@ -149,16 +149,11 @@ def name_error(value: str) -> str:
     return "" if is_token(value) else "is not a header name"
 
 
-def spelling(name: str) -> str:
-    """One name for all that some backend takes for the same header: in any case, with any sign in place of `-`."""
-    return _NEITHER.sub("-", name.lower())
-
-
 def told_name_error(value: str) -> str:
     """Why no policy may tell a backend something in a header of this name; empty: it may."""
     if error := name_error(value):
         return error
-    if spelling(value) in OF_THE_MESSAGE:
+    if _NEITHER.sub("-", value.lower()) in OF_THE_MESSAGE:
         return "belongs to the connection, or says what a message is: no policy may set it"
     return ""
 

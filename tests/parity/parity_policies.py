@@ -32,7 +32,7 @@ _SERVICES = st.builds(
     ir.ExternalService,
     backend=st.just(BACKEND),
     protocol=st.sampled_from(ir.ExternalProtocol),
-    allowed_response_headers=st.sampled_from(((), ("x-user",), ("x-group", "x-user"))),
+    allowed_response_headers=st.sampled_from(((), ("x-user",), ("x-group", "x-user"), ("authorization",))),
     timeout_ms=st.just(1),
 )
 #: A key that is known, to two clients by their own keys.
@@ -85,7 +85,8 @@ _rule = st.builds(
     scopes=st.lists(st.just("read"), max_size=1).map(tuple),
     when=_when,
 )
-_proof = {"optional": st.booleans(), "forward_header": st.sampled_from(("", "x", "X-User", "Content_Length"))}
+_told = ("", "x", "X-User", "Content_Length", "Authorization")
+_proof = {"optional": st.sampled_from((True, True, False)), "forward_header": st.sampled_from(_told)}
 
 
 def _exempt(head: dict[str, Any]) -> st.SearchStrategy[ir.StanzaBase]:

@@ -128,6 +128,14 @@ def test_several_parts_are_one_key(world: World, client: Client) -> None:
         assert world.ask(client, "/several", fields).status == status, (address, key)
 
 
+def test_blanks_around_a_value_are_none_of_it(world: World, client: Client) -> None:
+    """HTTP/2 lets them be sent, though nobody may (RFC 9113 section 8.2.1): no budget for each way to write a key."""
+    statuses = [
+        world.ask(client, "/several", (*of("203.0.113.9"), ("x-key", key))).status for key in ("a", " a", "a\t ")
+    ]
+    assert statuses == [200, 429, 429]
+
+
 def test_what_is_counted_and_how_much_it_takes(world: World, client: Client) -> None:
     assert [world.ask(client, "/when").status for _ in range(5)] == [200] * 5
     assert [world.ask(client, "/when", method="PUT").status for _ in range(2)] == [200, 429]

@@ -14,7 +14,7 @@ from .condition import variables_of
 from .contract import BadRequest, Decision, Headers, Message, Reply, Request, Said
 from .cors import is_preflight, preflight, with_cors
 from .credentials import without_credentials
-from .facts import facts_of, taken_out, told
+from .facts import facts_of, judged, taken_out, told
 from .filters import edit_headers, edited_response, forwarded, location, mirrors
 from .match import Found, Head
 from .passage import Facts, Passage
@@ -99,6 +99,7 @@ def _ask_policies(table: Table, routed: Routed, passage: Passage) -> tuple[Route
         return routed, (), None
     headers = taken_out(policies, routed.end_to_end, routed.own)
     sent_on = taken_out(policies, routed.sent_on, routed.own)
+    headers = judged(policies, routed.end_to_end, headers)
     routed = msgspec.structs.replace(routed, end_to_end=headers, sent_on=sent_on)
     said, denial = judge(policies, _facts(routed), passage, listener.resource.policies, table.policy_secrets)
     answer = None if denial is None else respond(denial.status, denial.reason, listener, denial.headers)

@@ -46,6 +46,21 @@ def told(request: Request, listener: Listener, authority: str, sent_on: Headers,
     return (*sent_on, *(field for field in said if field[0] not in are_set))
 
 
+def judged(policies: Iterable[ir.StanzaBase], headers: Headers, left: Headers) -> Headers:
+    """What policies look for credentials in.
+
+    Args:
+        policies: all that hold.
+        headers: all fields.
+        left: those that are left of them by `taken_out`.
+    """
+    policies = tuple(policies)
+    owned, drops = owned_fields(policies), drops_underscores(policies)
+    sought = {name.lower() for policy in policies for name in policy.credential_fields() if spelling(name) in owned}
+    seen = (field for field in headers if field[0].lower() in sought and not (drops and "_" in field[0]))
+    return (*left, *seen)
+
+
 def taken_out(policies: Iterable[ir.StanzaBase], headers: Headers, own: Headers) -> Headers:
     """Fields without those that are the policies' own, and that clients may not send; `own`: the last of them."""
     policies = tuple(policies)

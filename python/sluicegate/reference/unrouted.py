@@ -8,7 +8,7 @@ from sluicegate import ir
 
 from .contract import Decision, Headers, Request
 from .decision import respond
-from .facts import facts_of, taken_out, told, without_forwarded
+from .facts import facts_of, judged, taken_out, told, without_forwarded
 from .filters import edited_response
 from .match import Head
 from .passage import Passage
@@ -46,7 +46,7 @@ def refuse(
     """
     policies = tuple(each for each in listener.policies.get((), ()) if not isinstance(each, _OF_RULES) or each.invalid)
     passage = Passage()
-    headers = taken_out(policies, headers, own)
+    every, headers = headers, taken_out(policies, headers, own)
     own = taken_out(policies, own, own)
     kept = headers[: len(headers) - len(own)]
     facts = facts_of(
@@ -55,7 +55,7 @@ def refuse(
         head,
         None,
         authority=authority,
-        headers=headers,
+        headers=judged(policies, every, headers),
         told=told(request, listener, authority, (*without_forwarded(kept), *own), own),
         sent=sent,
         body_length=body_length,

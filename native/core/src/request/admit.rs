@@ -112,7 +112,9 @@ fn try_admit<'g>(
             None => return Err(ErrorCode::PolicyInvalid.into()),
         },
     };
-    let owned = chain.and_then(|chain| chain.without_owned(routed.head.fields, routed.sent_fields, &mut kept));
+    let all = routed.head.fields;
+    let owned = chain.and_then(|chain| chain.without_owned(all, routed.sent_fields, &mut kept));
+    let judged = if owned.is_some() { chain.and_then(|chain| chain.owned()?.judged(all, &kept)) } else { None };
     let routed = match owned {
         Some(sent_fields) => Routed { head: RequestHead { fields: &kept, ..routed.head }, sent_fields, ..routed },
         None => routed,
@@ -127,7 +129,10 @@ fn try_admit<'g>(
     if let Some(chain) = chain {
         note(chain, inbound, record);
         let proxies = chain.trusted_proxies();
-        let facts = facts(client, inbound, routed.listener, Some(&**rule), &routed.head, routed.told, chain);
+        let mut facts = facts(client, inbound, routed.listener, Some(&**rule), &routed.head, routed.told, chain);
+        if let Some(judged) = &judged {
+            facts.fields = judged;
+        }
         let (admission, found) = consult(chain, place, &facts, record);
         match admission {
             Admission::Admitted => passage = found,

@@ -9,6 +9,7 @@ mod admit;
 mod ask;
 mod consult;
 mod error_page;
+mod hashed;
 mod plan;
 mod preceded;
 mod select;

@@ -1,6 +1,7 @@
 //! From an admitted request to what is sent: choose its backend and its mirrors, run the filters, write the head. No I/O, no
 //! waiting.
 
+use super::hashed::key_of;
 use crate::dispatch::outbound::{Outbound, Parts, Standing};
 use crate::dispatch::{CopyTo, Forward, MirrorTo, websocket_handshake};
 use crate::error::ErrorCode;
@@ -17,13 +18,11 @@ use crate::upstream::{Among, Load, RoutePolicy};
 use crate::worker::Generation;
 use codec::Field;
 use route::expression::Inputs;
-use route::ir::{BackendPolicy, BackendProtocol, KeyPart, LoadBalancing};
+use route::ir::BackendProtocol;
 use route::policy::{Identity, Networks, Passage, Stripped, Withheld};
-use route::resolve::{
-    Edited, NoPath, Picked, Routed, affinity, asks_forwarded, cors_response, edit_request, pick, without_forwarded,
-};
+use route::resolve::{Edited, NoPath, Picked, Routed, cors_response, edit_request, pick};
 use route::session::removal;
-use route::table::{Backend, EditedFields, Filters, MadeValue, MadeValues, RequestHead, Rule, Timeouts};
+use route::table::{Backend, EditedFields, Filters, MadeValue, MadeValues, Rule, Timeouts};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -100,6 +99,7 @@ pub fn select<'g>(
     if let Some(removal) = backend.session(&rule.ir).and_then(|session| removal(session, head.fields)) {
         passage.removed.push(removal);
     }
+    let key = policy.and_then(|policy| key_of(policy, client, routed, proxies, &passage.forward));
     let filters = [&rule.filters, &chosen.filters];
     let make =
         |filters: &Filters| filters.make(|| values(client, inbound, routed, proxies, passage.identity.as_deref()));
@@ -114,9 +114,7 @@ pub fn select<'g>(
         policy.is_some_and(|policy| policy.retry_methods.iter().any(|method| method == inbound.method));
     Ok(Box::new(Forward {
         outbound,
-        among: Among::of(backend)
-            .with_key(policy.and_then(|policy| key_of(policy, client, routed, proxies)))
-            .preferring(session.as_ref().and_then(Session::endpoint)),
+        among: Among::of(backend).with_key(key).preferring(session.as_ref().and_then(Session::endpoint)),
         session: session.map(Box::new),
         load: Load::of(backend).filter(|load| load.limits_requests()),
         budget: Load::of(backend).and_then(Load::budget),
@@ -193,20 +191,6 @@ fn session_of<'g>(
         (&found.rule.ir.id, &backend.id),
         head.fields,
     ))
-}
-
-/// What is hashed to choose an endpoint: of where a request comes from what the backend is told.
-fn key_of(policy: &BackendPolicy, client: &Client, routed: &Routed<'_, '_>, proxies: Option<&Networks>) -> Option<u64> {
-    let LoadBalancing::Hash { key, .. } = &policy.load_balancing else { return None };
-    let head = &routed.head;
-    let address = key.contains(&KeyPart::Client).then(|| client.ends(head.fields, proxies).0.ip());
-    if !asks_forwarded(key) {
-        return affinity(key, head, address);
-    }
-    let (mut list, believed) = (Vec::new(), client.is_believed(proxies));
-    let told = client.told(head.fields, routed.sent_fields, believed, head.authority, &mut list);
-    let taken_out = without_forwarded(head.taken_out);
-    affinity(key, &RequestHead { fields: &told, taken_out: &taken_out, ..*head }, address)
 }
 
 /// Over HTTP/2 only a WebSocket has a way (RFC 8441), and a call of gRPC is none.

@@ -44,11 +44,15 @@ pub fn unrouted<'g>(
         Some(sent) => (&*kept, sent),
         None => (unrouted.head.fields, unrouted.sent_fields),
     };
+    let judged = owned.and_then(|_| chain.owned()?.judged(unrouted.head.fields, fields));
     let head = RequestHead { fields, ..unrouted.head };
     let believed = client.is_believed(proxies);
     let told =
         if chain.asks_fields() { Some(client.told(fields, sent, believed, head.authority, &mut list)) } else { None };
-    let facts = facts(client, inbound, listener, None, &head, told.as_deref(), chain);
+    let mut facts = facts(client, inbound, listener, None, &head, told.as_deref(), chain);
+    if let Some(judged) = &judged {
+        facts.fields = judged;
+    }
     let (admission, passage) = consult(chain, place, &facts, record);
     match admission {
         Admission::Admitted => Err(no_route(Some(chain), passage)),

@@ -109,7 +109,8 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
             }
             Some(joined) => {
                 let owned = OwnedFields::of(&joined.policies);
-                let (sent, set) = head.fields.split_at(sent_fields);
+                let all = head.fields;
+                let (sent, set) = all.split_at(sent_fields);
                 let mut fields: EditedFields<'_> = sent.iter().filter(|field| !owned.takes(field)).copied().collect();
                 let sent_fields = fields.len();
                 fields.extend(set.iter().filter(|field| !owned.has(field.name)).copied());
@@ -118,7 +119,9 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
                 let mut list = Vec::new();
                 let told = if asks_fields { Some(ruled.told_by(&mut list)) } else { None };
                 let ruled = Ruled { told: told.as_deref(), ..ruled };
-                let facts = facts(request, (&asked, framing), listener, Some(&**found.rule), ruled.head, ruled.told);
+                let judged = owned.judged(all, &fields);
+                let seen = RequestHead { fields: judged.as_deref().unwrap_or(&fields), ..head };
+                let facts = facts(request, (&asked, framing), listener, Some(&**found.rule), &seen, ruled.told);
                 let (said, denial) = policy::judge_all(&joined.policies, &joined.levels, &facts, &mut passage);
                 policies = said;
                 made = ruled.made(&passage);

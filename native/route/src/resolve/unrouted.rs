@@ -46,7 +46,8 @@ fn ask(
         .map(|(policy, level)| (policy.clone(), *level))
         .unzip();
     let owned = OwnedFields::of(&policies);
-    let (sent, set) = head.fields.split_at(*sent_fields);
+    let all = head.fields;
+    let (sent, set) = all.split_at(*sent_fields);
     let mut fields: EditedFields<'_> = sent.iter().filter(|field| !owned.takes(field)).copied().collect();
     let sent_fields = fields.len();
     fields.extend(set.iter().filter(|field| !owned.has(field.name)).copied());
@@ -54,7 +55,9 @@ fn ask(
     let mut list = Vec::new();
     let origin = request.origin(listener, &fields[..sent_fields], head.authority, &mut list);
     let told = origin.tell(&fields, sent_fields);
-    let facts = facts(request, asked, listener, None, &head, Some(&told));
+    let judged = owned.judged(all, &fields);
+    let seen = RequestHead { fields: judged.as_deref().unwrap_or(&fields), ..head };
+    let facts = facts(request, asked, listener, None, &seen, Some(&told));
     let mut passage = Passage::default();
     let (said, denial) = policy::judge_all(&policies, &levels, &facts, &mut passage);
     (said, denial, passage.respond)

@@ -81,6 +81,16 @@ class CookieCredential(Base, frozen=True, kw_only=True, tag_field="type", tag="c
 KeySource: TypeAlias = HeaderCredential | QueryCredential | CookieCredential
 
 
+def credentials_in(sources: Iterable[KeySource]) -> Iterable[str]:
+    """The header fields in which credentials may stand."""
+    for source in sources:
+        match source:
+            case HeaderCredential(name=name):
+                yield name
+            case CookieCredential():
+                yield "cookie"
+
+
 class AccessApiKey(StanzaBase, frozen=True, kw_only=True, tag="access_api_key"):
     """API keys.
 
@@ -116,6 +126,10 @@ class AccessApiKey(StanzaBase, frozen=True, kw_only=True, tag="access_api_key"):
         """The field that tells the user."""
         return (self.forward_header,) if self.forward_header else ()
 
+    def credential_fields(self) -> Iterable[str]:
+        """Where keys stand."""
+        return credentials_in(self.from_)
+
 
 class AccessBasic(StanzaBase, frozen=True, kw_only=True, tag="access_basic"):
     """Users and passwords.
@@ -149,6 +163,10 @@ class AccessBasic(StanzaBase, frozen=True, kw_only=True, tag="access_basic"):
     def owned_fields(self) -> Iterable[str]:
         """The field that tells the user."""
         return (self.forward_header,) if self.forward_header else ()
+
+    def credential_fields(self) -> Iterable[str]:
+        """Where passwords stand."""
+        return ("authorization",)
 
 
 class AccessCsrf(StanzaBase, frozen=True, kw_only=True, tag="access_csrf"):

@@ -8,7 +8,7 @@ from typing import ClassVar
 from msgspec import field
 
 from ..base import Base, Unsigned64
-from .access import KeySource
+from .access import KeySource, credentials_in
 from .base import Need, StanzaBase
 from .external import ExternalService
 
@@ -88,6 +88,10 @@ class AccessJwt(StanzaBase, frozen=True, kw_only=True, tag="access_jwt"):
         """What claims are told in."""
         return (pair.header for provider in self.providers for pair in provider.forward)
 
+    def credential_fields(self) -> Iterable[str]:
+        """Where tokens stand."""
+        return credentials_in(self.from_)
+
 
 class VerdictCache(Base, frozen=True, kw_only=True):
     """For how long, and for whom, answers of a service hold.
@@ -144,3 +148,7 @@ class AccessExternal(StanzaBase, frozen=True, kw_only=True, tag="access_external
     def owned_fields(self) -> Iterable[str]:
         """What the service may say of who asks."""
         return self.service.allowed_response_headers if self.service is not None else ()
+
+    def credential_fields(self) -> Iterable[str]:
+        """Those that the service judges."""
+        return self.service.credential_fields() if self.service is not None else ()

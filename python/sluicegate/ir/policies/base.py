@@ -42,6 +42,10 @@ class PolicyBase(Base, frozen=True, kw_only=True, tag_field="type"):
         """Header fields that it may set towards backends: no client may send one, in any spelling."""
         return ()
 
+    def credential_fields(self) -> Iterable[str]:
+        """Header fields in which it looks for credentials, whoever may set them towards backends."""
+        return ()
+
 
 class StanzaBase(PolicyBase, frozen=True, kw_only=True):
     """One stanza of a policy that is inherited.

@@ -59,6 +59,10 @@ class ExternalService(Base, frozen=True, kw_only=True):
         """The backend."""
         return (("backends", self.backend),) if self.backend is not None else ()
 
+    def credential_fields(self) -> Iterable[str]:
+        """What proves something. Who a client says that it is it is not told in a field that is its own to say."""
+        return ("authorization", "cookie")
+
 
 class ExternalAuth(StanzaBase, frozen=True, kw_only=True, tag="external_auth"):
     """An `ExternalAuth` filter of a rule or a listener; both hold where both are there. `overrides`: of a listener."""
@@ -77,3 +81,7 @@ class ExternalAuth(StanzaBase, frozen=True, kw_only=True, tag="external_auth"):
     def owned_fields(self) -> Iterable[str]:
         """What the service may say of who asks."""
         return self.service.allowed_response_headers
+
+    def credential_fields(self) -> Iterable[str]:
+        """Those that the service judges."""
+        return self.service.credential_fields()

@@ -7,7 +7,7 @@ use crate::settings::Settings;
 use codec::{Field, Framing, TakenFields, is_wire_field};
 use h2::RecvStream;
 use h2::ext::Protocol;
-use http::{HeaderValue, Method};
+use http::Method;
 use smallvec::SmallVec;
 
 /// What an HTTP/2 head has to be before it is a request, and what outlives the look at it.
@@ -27,7 +27,7 @@ impl Prepared {
         }
         // Crumbs of a cookie become one field (RFC 9113 section 8.2.3), and are counted apart: each takes a field's memory.
         let crumbs: SmallVec<[&[u8]; 4]> =
-            headers.get_all(http::header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+            headers.get_all(http::header::COOKIE).iter().map(|crumb| crumb.as_bytes().trim_ascii()).collect();
         let further = crumbs.len().saturating_sub(1);
         if further.max(headers.len() - further) > settings.max_head_fields {
             return Err(ErrorCode::HeadersTooLarge);

@@ -109,6 +109,10 @@ super::stanza!(AccessApiKey of "AccessPolicy", "apiKey", [Listener, HttpRule], t
     fn owned_fields(&self) -> Vec<&str> {
         owned(&self.forward_header)
     }
+
+    fn credential_fields(&self) -> Vec<&str> {
+        credentials(&self.from)
+    }
 });
 
 /// `AccessPolicy.spec.basic`.
@@ -143,6 +147,10 @@ super::stanza!(AccessBasic of "AccessPolicy", "basic", [Listener, HttpRule], tig
 
     fn owned_fields(&self) -> Vec<&str> {
         owned(&self.forward_header)
+    }
+
+    fn credential_fields(&self) -> Vec<&str> {
+        vec!["authorization"]
     }
 });
 
@@ -219,6 +227,18 @@ super::stanza!(AccessAuthorization of "AccessPolicy", "authorization", [Listener
 
 fn owned(header: &str) -> Vec<&str> {
     if header.is_empty() { Vec::new() } else { vec![header] }
+}
+
+/// The fields of a head in which credentials may stand.
+pub(super) fn credentials(from: &[KeySource]) -> Vec<&str> {
+    fn field(source: &KeySource) -> Option<&str> {
+        match source {
+            KeySource::Header { name, .. } => Some(name),
+            KeySource::Cookie { .. } => Some("cookie"),
+            KeySource::Query { .. } => None,
+        }
+    }
+    from.iter().filter_map(field).collect()
 }
 
 fn secret(id: &str) -> Vec<Need<'_>> {

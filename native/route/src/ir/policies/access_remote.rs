@@ -1,5 +1,6 @@
 //! Stanzas of `AccessPolicy` that ask somebody else: identity providers, and services that say who may.
 
+use super::access::credentials;
 use super::{ExternalService, KeySource, Need};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -86,6 +87,10 @@ super::stanza!(AccessJwt of "AccessPolicy", "jwt", [Listener, HttpRule], tighten
     fn owned_fields(&self) -> Vec<&str> {
         self.providers.iter().flat_map(|provider| &provider.forward).map(|pair| pair.header.as_str()).collect()
     }
+
+    fn credential_fields(&self) -> Vec<&str> {
+        credentials(&self.from)
+    }
 });
 
 /// `AccessPolicy.spec.external`.
@@ -141,5 +146,9 @@ super::stanza!(AccessExternal of "AccessPolicy", "external", [Listener, HttpRule
 
     fn owned_fields(&self) -> Vec<&str> {
         self.service.as_ref().map_or_else(Vec::new, |service| service.owned_fields())
+    }
+
+    fn credential_fields(&self) -> Vec<&str> {
+        self.service.as_ref().map_or_else(Vec::new, |service| service.credential_fields())
     }
 });

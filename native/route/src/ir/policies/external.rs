@@ -84,6 +84,11 @@ impl ExternalService {
     pub fn owned_fields(&self) -> Vec<&str> {
         self.allowed_response_headers.iter().map(String::as_str).collect()
     }
+
+    /// It judges what proves something. Who a client says that it is it is not told in a field that is its own to say.
+    pub fn credential_fields(&self) -> Vec<&'static str> {
+        vec!["authorization", "cookie"]
+    }
 }
 
 super::stanza!(ExternalAuth of "ExternalAuth", "externalAuth", [Listener, HttpRule], tightens: true, {
@@ -93,5 +98,9 @@ super::stanza!(ExternalAuth of "ExternalAuth", "externalAuth", [Listener, HttpRu
 
     fn owned_fields(&self) -> Vec<&str> {
         self.service.owned_fields()
+    }
+
+    fn credential_fields(&self) -> Vec<&str> {
+        self.service.credential_fields()
     }
 });

@@ -84,6 +84,11 @@ pub trait PolicyKind {
     fn owned_fields(&self) -> Vec<&str> {
         Vec::new()
     }
+
+    /// Header fields in which it looks for credentials, whoever may set them towards backends.
+    fn credential_fields(&self) -> Vec<&str> {
+        Vec::new()
+    }
 }
 
 macro_rules! policies {
