@@ -141,7 +141,7 @@ impl ErrorPages {
 mod tests {
     use super::{Credential, ErrorPages, Fault, Passage};
     use crate::ir::{FilterCredential, FilterErrorPages, FilterFault};
-    use crate::policy::access::tests::FACTS;
+    use crate::policy::access::samples::FACTS;
     use crate::policy::{Removal, Verdict};
     use serde_json::{Value, json};
     use std::sync::Arc;

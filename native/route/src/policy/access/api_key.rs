@@ -111,3 +111,70 @@ fn digest_of(hexadecimal: &str) -> Option<Digest> {
     }
     Some(digest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ApiKey;
+    use crate::ir::{AccessApiKey, KeySource};
+    use crate::policy::access::samples::{FACTS, fields};
+    use crate::policy::{Authenticator, Facts, Identity, Presented, Proof, Removal};
+    use std::sync::Arc;
+
+    #[test]
+    fn keys_and_where_they_stand() {
+        let key = |name: &str| KeySource::Header { name: name.to_owned(), prefix: String::new() };
+        let ir = AccessApiKey {
+            id: String::new(),
+            overrides: false,
+            off: false,
+            invalid: false,
+            optional: false,
+            keys: String::new(),
+            from: vec![
+                key("X-API-Key"),
+                KeySource::Query { name: "key".to_owned() },
+                KeySource::Cookie { name: "key".to_owned() },
+            ],
+            realm: "a \"b\"".to_owned(),
+            forward_header: String::new(),
+            keep: false,
+        };
+        // SHA-256 of "alpha" and of "beta".
+        let keys = "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8 ann\n\
+                    F44E64E75F3948E9F73F8DFA94721C4CE8CBB4F265C4790C702B2D41CFBF2753 bob smith\n";
+        let policy = ApiKey::compile(&ir, keys).unwrap();
+        for (sent, query, user) in [
+            (&[][..], None, None),
+            (&[("x-api-key", "alpha")], None, Some("ann")),
+            (&[("X-Api-Key", " beta ")], None, Some("bob smith")),
+            (&[("cookie", "a=1; key=alpha")], None, Some("ann")),
+            (&[], Some("key=alpha"), Some("ann")),
+            (&[("x-api-key", "alpha")], Some("key=alpha"), Some("ann")),
+            (&[("x-api-key", "alpha")], Some("key=beta"), Some("")),
+            (&[("x-api-key", "alpha"), ("x-api-key", "beta")], None, Some("")),
+            (&[("x-api-key", "alpha"), ("x-api-key", "x")], None, Some("")),
+            (&[("x-api-key", "")], None, Some("")),
+            (&[("x-api-key", "ALPHA")], None, Some("")),
+            (&[("x_api_key", "alpha")], None, None),
+        ] {
+            let all = fields(sent);
+            let found = policy.present(&Facts { fields: &all, query, ..FACTS });
+            let user = match user {
+                None => Presented::Absent,
+                Some("") => Presented::Invalid,
+                Some(user) => Presented::Valid(Arc::new(Identity::of(Proof::ApiKey, user))),
+            };
+            assert_eq!(found, user, "{sent:?} {query:?}");
+        }
+        assert_eq!(policy.challenge(), "ApiKey realm=\"a \\\"b\\\"\"");
+        assert_eq!(
+            policy.removed(),
+            [Removal::Field("x-api-key".into()), Removal::Query("key".to_owned()), Removal::Cookie("key".to_owned())]
+        );
+        for keys in ["abc ann", "8ed3 ann", "x", "é3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f80 ann"]
+        {
+            assert!(ApiKey::compile(&ir, keys).is_err(), "{keys}");
+        }
+        assert!(ApiKey::compile(&AccessApiKey { from: Vec::new(), ..ir }, "").is_err());
+    }
+}

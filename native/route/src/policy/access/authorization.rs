@@ -4,6 +4,9 @@
 //! Of a header field that comes several times, or is a list, each value, each element and the joined one deny; all values have
 //! to allow (CVE-2026-26308). Spellings that some backend takes for the same deny too: of methods, of names of fields, of hosts.
 
+#[cfg(test)]
+mod tests;
+
 use super::claims::named_claim;
 use super::credentials::named;
 use crate::expression::{Expression, Inputs, Wanted};

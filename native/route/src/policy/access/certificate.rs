@@ -103,3 +103,59 @@ impl Authenticator for Certificate {
         &[]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Certificate, ClientCertificate};
+    use crate::ir::{AccessCertificate, SubjectAltName};
+    use crate::policy::access::samples::{FACTS, strings};
+    use crate::policy::{Authenticator, Facts, Presented};
+
+    #[test]
+    fn certificates_and_their_names() {
+        let of = |dns: &[&str], uris: &[&str], subject: &str| ClientCertificate {
+            subject: subject.to_owned(),
+            dns_names: strings(dns),
+            uris: strings(uris),
+            fingerprint: String::new(),
+            pem: String::new(),
+        };
+        let policy = |names: Vec<SubjectAltName>| {
+            Certificate::compile(&AccessCertificate {
+                id: String::new(),
+                overrides: false,
+                off: false,
+                invalid: false,
+                optional: false,
+                subject_alt_names: names,
+                forward_header: String::new(),
+            })
+        };
+        let any = policy(Vec::new());
+        let named = policy(vec![
+            SubjectAltName::Hostname { value: "client.example".to_owned() },
+            SubjectAltName::Uri { value: "spiffe://example/ann".to_owned() },
+        ]);
+        for (certificate, user, is_named) in [
+            (of(&["Client.Example"], &[], "CN=a"), Some("Client.Example"), true),
+            (of(&["a.example"], &["spiffe://example/ann"], "CN=a"), Some("spiffe://example/ann"), true),
+            (of(&[], &["spiffe://example/annie"], "CN=a"), Some("spiffe://example/annie"), false),
+            (of(&[], &[], "CN=client.example"), Some("CN=client.example"), false),
+            (of(&[], &[], ""), None, false),
+            // CVE-2025-66220: what ends at a NUL for one reader goes on for another.
+            (of(&["client.example\0.evil.example"], &[], "CN=a"), None, false),
+            (of(&["client.example"], &["spiffe://example/ann\n"], "CN=a"), None, false),
+        ] {
+            let facts = Facts { certificate: Some(&certificate), ..FACTS };
+            let found = match any.present(&facts) {
+                Presented::Valid(identity) => Some(identity.user.clone()),
+                Presented::Invalid => None,
+                other => panic!("{certificate:?}: {other:?}"),
+            };
+            assert_eq!(found.as_deref(), user, "{certificate:?}");
+            assert_eq!(named.admits_connection(Some(&certificate)), is_named, "{certificate:?}");
+        }
+        assert_eq!(any.present(&FACTS), Presented::Absent);
+        assert!(!any.admits_connection(None));
+    }
+}

@@ -102,3 +102,71 @@ fn parts(text: &str) -> Option<(&str, &str)> {
 fn without_usual_port<'h>(scheme: &str, host: &'h str) -> &'h str {
     host.strip_suffix(if scheme == "https" { ":443" } else { ":80" }).unwrap_or(host)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Csrf;
+    use crate::ir::AccessCsrf;
+    use crate::policy::access::samples::{FACTS, fields, strings};
+    use crate::policy::{Facts, Verdict};
+    use codec::Field;
+
+    #[test]
+    fn what_another_site_sends() {
+        let ir = AccessCsrf {
+            id: String::new(),
+            overrides: false,
+            off: false,
+            invalid: false,
+            trusted_origins: strings(&["https://Admin.example.com:443", "https://*.friend.example"]),
+        };
+        let csrf = Csrf::compile(&ir).unwrap();
+        for (sent, passes) in [
+            (&[][..], true),
+            (&[("sec-fetch-site", "same-origin")], true),
+            (&[("sec-fetch-site", "none")], true),
+            (&[("sec-fetch-site", "same-site")], false),
+            (&[("sec-fetch-site", "cross-site")], false),
+            (&[("sec-fetch-site", "cross-site"), ("origin", "https://admin.example.com")], true),
+            (&[("sec-fetch-site", "cross-site"), ("origin", "https://a.b.friend.example")], true),
+            (&[("sec-fetch-site", "cross-site"), ("origin", "https://friend.example")], false),
+            (&[("sec-fetch-site", "cross-site"), ("origin", "https://evilfriend.example")], false),
+            // A browser says that it is another site: that the name is the same does not count.
+            (&[("sec-fetch-site", "cross-site"), ("origin", "https://www.example.com")], false),
+            (&[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], false),
+            (&[("origin", "https://www.example.com")], true),
+            (&[("origin", "HTTPS://WWW.example.com:443")], true),
+            (&[("origin", "http://www.example.com")], false),
+            (&[("origin", "https://www.example.com:8443")], false),
+            (&[("origin", "https://www.example.com.evil.example")], false),
+            (&[("origin", "https://evil.example")], false),
+            (&[("origin", "null")], false),
+            (&[("origin", "")], false),
+            (&[("origin", "http://admin.example.com")], false),
+            (&[("origin", "https://www.example.com"), ("origin", "https://evil.example")], false),
+            (&[("origin", "https://evil.example@www.example.com")], false),
+        ] {
+            let all = fields(sent);
+            let facts = Facts { fields: &all, ..FACTS };
+            assert_eq!(csrf.judge(&facts) == Verdict::Pass, passes, "{sent:?}");
+            for method in ["GET", "HEAD", "OPTIONS"] {
+                assert_eq!(csrf.judge(&Facts { method, ..facts }), Verdict::Pass);
+            }
+            let mut socket = fields(sent);
+            socket.push(Field { name: b"Sec-WebSocket-Version", value: b"13" });
+            let handshake = Facts { method: "GET", fields: &socket, ..FACTS };
+            assert_eq!(csrf.judge(&handshake) == Verdict::Pass, passes, "{sent:?}");
+            // Methods are case-sensitive.
+            assert_eq!(csrf.judge(&Facts { method: "get", ..facts }) == Verdict::Pass, passes);
+        }
+        // Whoever ends TLS before us.
+        let sent = fields(&[("origin", "https://www.example.com")]);
+        assert_eq!(csrf.judge(&Facts { fields: &sent, scheme: "http", ..FACTS }), Verdict::Pass);
+        for origin in ["", "example.com", "ftp://a", "https://", "https://a b", "null"] {
+            assert!(
+                Csrf::compile(&AccessCsrf { trusted_origins: strings(&[origin]), ..ir.clone() }).is_err(),
+                "{origin}"
+            );
+        }
+    }
+}

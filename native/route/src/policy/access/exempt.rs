@@ -41,3 +41,36 @@ impl Exempt {
             && self.when.as_ref().is_none_or(|when| when.holds(&inputs(facts, None)).unwrap_or(false))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Exempt;
+    use crate::ir::AccessExempt;
+    use crate::policy::Facts;
+    use crate::policy::access::samples::{FACTS, strings};
+
+    #[test]
+    fn who_is_exempt() {
+        let of = |clients: &[&str], methods: &[&str], when: &str| AccessExempt {
+            id: String::new(),
+            overrides: false,
+            off: false,
+            invalid: false,
+            clients: strings(clients),
+            methods: strings(methods),
+            when: when.to_owned(),
+        };
+        let facts = Facts { address: "10.1.2.3".parse().ok(), ..FACTS };
+        for (ir, holds) in [
+            (of(&["10.0.0.0/8"], &[], ""), true),
+            (of(&["10.0.0.0/8"], &["GET"], ""), false),
+            (of(&[], &["POST"], ""), true),
+            (of(&[], &[], "request.path == '/'"), true),
+            (of(&[], &[], "identity.claims.none == 1"), false),
+        ] {
+            assert_eq!(Exempt::compile(&ir).unwrap().holds(&facts), holds, "{ir:?}");
+        }
+        assert!(!Exempt::compile(&of(&["0.0.0.0/0"], &[], "")).unwrap().holds(&FACTS));
+        assert!(Exempt::compile(&of(&[], &[], "")).is_err());
+    }
+}

@@ -1,5 +1,8 @@
 //! The authenticators among the policies of a request, in their groups.
 
+#[cfg(test)]
+mod tests;
+
 use super::{Authenticator, Exempt, Level, Member, Progress, authenticate};
 use crate::policy::{Compiled, Facts, Judge, Passage};
 use std::sync::Arc;

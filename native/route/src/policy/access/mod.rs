@@ -26,4 +26,6 @@ pub use jwt::Jwt;
 pub use level::Level;
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(super) mod samples;
+#[cfg(test)]
+mod tests;
