@@ -128,6 +128,8 @@ class _Writer:
         default = " default_server" if server.name == DEFAULT_SERVER else ""
         names = " ".join(f'"{name}"' for name in (_server_name(server.name), *server.aliases))
         yield f"server {{ {self._listen(default)} server_name {names};"
+        # Locations have fields of their own, which take the place of these.
+        yield from (f'add_header {name} "{value}" always;' for name, value in self._map("add-headers").items())
         for location in server.locations:
             root = location.annotations.text("app-root")
             if root.startswith("/"):
@@ -187,6 +189,7 @@ class _Writer:
         own = self._site.config_maps.get(annotations.text("custom-headers"))
         allowed = _words(self._setting("global-allowed-response-headers", ""))
         odd = annotations.has("custom-headers") and (own is None or not {*own} <= {*allowed})
+        odd |= annotations.has("auth-type") and not annotations.has("auth-secret")
         return odd or not all(map(_is_network, annotations.words(*lists[:2]) + annotations.words(lists[2])))
 
     def _addresses(self, location: Location) -> Iterator[str]:

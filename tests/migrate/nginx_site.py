@@ -123,7 +123,8 @@ class Site:
         self.settings = self.config_maps.get(config_map, {})
         self._services = {name_of(item): item for item in found if item["kind"] == "Service"}
         self.upstreams: dict[str, Upstream] = {}
-        nobody = Annotations({"metadata": {}})
+        # What nobody has is not sent to https either, whatever the settings say.
+        nobody = Annotations({"metadata": {}}).without(())
         root = Location("/", exact=False, annotations=nobody, upstream=None, implied=True)
         self.servers = {DEFAULT_SERVER: Server(DEFAULT_SERVER, [root])}
         ingresses = sorted((item for item in found if item["kind"] == "Ingress"), key=_age)
@@ -195,7 +196,7 @@ class Site:
             rules = ingress["spec"].get("rules") or ()
             root = self.servers[DEFAULT_SERVER].locations[0]
             if own is not None and not rules and root.implied:
-                root.upstream, root.implied = own, False
+                root.upstream, root.implied, root.ingress = own, False, name_of(ingress)
                 root.annotations = said.without(_NOT_OF_ALL)
             for rule in rules:
                 name = rule.get("host") or DEFAULT_SERVER

@@ -210,6 +210,20 @@ TRAPS: dict[str, tuple[list[dict[str, Any]], Probe, str]] = {
         asked(client="10.1.2.3"),
         "/ of shop.example.com to shop/web:80",
     ),
+    "a service suffices": (
+        [
+            ingress(
+                annotations={
+                    "auth-type": "basic",
+                    "auth-secret": "users",
+                    "satisfy": "any",
+                    "auth-url": "http://auth.shop.svc/x",
+                }
+            )
+        ],
+        asked(),
+        "/ of shop.example.com to shop/web:80, external asked",
+    ),
     "no list": (
         [ingress(annotations={"allowlist-source-range": "10.0.0.0/8, x"})],
         asked(),

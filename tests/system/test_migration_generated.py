@@ -87,10 +87,16 @@ def for_nginx(seed: int) -> list[dict[str, Any]]:
 def is_taken(site: Site) -> bool:
     """Whether nginx takes the configuration.
 
-    Not with a location twice in a server, unless they are expressions, and not with `www.` before a wildcard.
+    Not with a location twice in a server, unless they are expressions, and not with `www.` before a wildcard. What
+    the configuration cannot say is left out too: the certificate of one name of a server that another one lacks.
     """
     if any("*" in host for host in site.redirects):
         return False
+    secured: dict[str, bool] = {}
+    for server in site.servers.values():
+        for alias in server.aliases:
+            if secured.setdefault(alias, server.certified) != server.certified or ("*" in alias and server.certified):
+                return False
     for server in site.servers.values():
         places = [(item.path, item.exact) for item in server.locations]
         if len(set(places)) < len(places) and not server.regex:

@@ -172,7 +172,8 @@ class _Request:
             return self._told(403, why="address")
         if listed and not inside and not (rules.any_suffices and (rules.basic or rules.external)):
             return self._told(403, why="address")
-        if rules.basic and not exempt and not self._probe.user:
+        vouched = rules.any_suffices and rules.external
+        if rules.basic and not exempt and not vouched and not self._probe.user:
             return self._told(401, why="password")
         if rules.external and not exempt:
             asked.append("external")
@@ -230,7 +231,8 @@ class _Request:
         """Fields of answers that configuration sets and takes out."""
         for name in written.words(self._settings.text("hide-headers")):
             found.pop(name.lower(), None)
-        if rules.cors is not None and self._probe.method != "OPTIONS" and self._origin(rules) is not None:
+        cors = rules.cors is not None and not rules.denied and self._probe.method != "OPTIONS"
+        if cors and self._origin(rules) is not None:
             found |= self._cors(rules, preflight=False)
         for name, value in (*self._model.map_of("add-headers").items(), *rules.answered):
             found[name.lower()] = value
