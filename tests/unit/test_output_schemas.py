@@ -92,6 +92,13 @@ def test_translate(command: Run, path: Path) -> None:
     assert wrong("translate", json.loads(text[text.index("{\n") :])) == []
 
 
+def test_diff(command: Run) -> None:
+    _, text = command("diff", EXAMPLES / "quickstart", EXAMPLES / "protocols", "-o", "json")
+    document = json.loads(text)
+    assert document["comparison"]["differences"]
+    assert wrong("diff", document) == []
+
+
 def test_version(command: Run) -> None:
     assert wrong("version", json.loads(command("version", "-o", "json")[1])) == []
 

@@ -21,11 +21,11 @@ def edges(path: str, chance: random.Random) -> Iterator[tuple[str, str]]:
         path: as it is written; one that may be an expression also gives texts that it matches.
         chance: decides what is left open.
     """
-    bases = {_written(path)} if not _META & set(path) else set[str]()
+    bases = {written(path)} if not _META & set(path) else set[str]()
     while len(bases) < EXAMPLES and _META & set(path):
         before = len(bases)
         for _ in range(EXAMPLES):
-            bases.add(_written(example(path, chance)))
+            bases.add(written(example(path, chance)))
         if len(bases) == before:
             break
     for base in sorted(bases):
@@ -55,7 +55,11 @@ def _around(path: str) -> Iterator[tuple[str, str]]:
     yield f"{bare or '/'}%2Fbelow", "a slash that is encoded"
 
 
-def _written(text: str) -> str:
-    """A path as a request has it."""
+def written(text: str) -> str:
+    """A path as a request has it.
+
+    Args:
+        text: a path as a manifest has it.
+    """
     found = quote(text, safe="/%:@!$&'()*+,;=~")
     return found if found.startswith("/") else f"/{found}"

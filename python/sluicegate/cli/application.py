@@ -25,6 +25,7 @@ COMMANDS = {
     "check": "Say what the API server and the controller would say about manifests.",
     "explain": "Say which route takes a request, and why others do not.",
     "status": "Say what of Gateways and routes is accepted and programmed, and why not.",
+    "diff": "Say which requests two sets of manifests answer otherwise.",
     "translate": "Print the engine's configuration, without secrets.",
     "migrate": "Convert Ingresses to Gateway API manifests, and say what is lost.",
     "controller": "The control plane of a cluster.",

@@ -11,7 +11,7 @@ class ExitStatus(enum.IntEnum):
     OK = 0
     FAILED = 1
     USAGE = 2
-    LOSSES = 3
+    DIFFERENT = 3
     INTERRUPTED = 130
 
 
@@ -20,13 +20,14 @@ MEANINGS = {
     ExitStatus.OK: "what was asked for was done. `check`: nothing that `--fail-on` names. `explain`: the request is "
     "forwarded, redirected or a preflight. `serve`, `controller`, `gateway`: SIGTERM or Ctrl-C, and all is drained",
     ExitStatus.FAILED: "`check`: problems. `explain`: the request is answered with an error, the connection closed. "
-    "`status`: something is not accepted or programmed, or cannot be read. `translate`: a manifest cannot be read. "
-    "`migrate`: the same, there is no Ingress, or (`--verify`) an answer differs and nothing says so, or there is no "
-    "model to ask. `serve`: less would be served than is named (without `--keep-going`). `controller`: the admin port "
-    "is taken. With `--kubernetes`: the cluster does not answer, or may not be read",
+    "`status`: something is not accepted or programmed, or cannot be read. `translate`, `diff`: a manifest cannot be "
+    "read. `migrate`: the same, there is no Ingress, or (`--verify`) an answer differs and nothing says so, or there "
+    "is no model to ask. `serve`: less would be served than is named (without `--keep-going`). `controller`: the admin "
+    "port is taken. With `--kubernetes`: the cluster does not answer, or may not be read",
     ExitStatus.USAGE: "a command line, a setting, or a path that is named cannot be used; `controller`, and "
     "whatever has `--kubernetes`: no API server is configured. Nothing was done",
-    ExitStatus.LOSSES: "`migrate`: all could be read, and something is lost or different; the report says what",
+    ExitStatus.DIFFERENT: "`migrate`: all could be read, and something is lost or different; the report says what. "
+    "`diff`: all could be read, and some request is answered otherwise",
     ExitStatus.INTERRUPTED: "a second SIGTERM or Ctrl-C: open requests were cut",
 }
 

@@ -151,7 +151,7 @@ def _kubeconfig(given: argparse.Namespace) -> str | None:
 def _status(report: MigrationReport) -> int:
     if report.failed:
         return ExitStatus.FAILED
-    return ExitStatus.LOSSES if report.lossy else ExitStatus.OK
+    return ExitStatus.DIFFERENT if report.lossy else ExitStatus.OK
 
 
 def _misused(given: argparse.Namespace) -> str:

@@ -25,6 +25,7 @@ from sluicegate.processes.serve.lines import Changed, Ready
 from sluicegate.testing.decision import Decision
 
 from .check import CheckReport
+from .diff_report import DiffReport
 from .explanation import Explanation
 from .init import InitReport
 from .migration_report import MigrationReport
@@ -90,6 +91,7 @@ def _serve() -> Schema:
 SCHEMAS: dict[str, tuple[str, Callable[[], Schema]]] = {
     "check": ("`sluicegate check --output json`", _check),
     "explain": ("`sluicegate explain --output json`", lambda: _of(Explanation)),
+    "diff": ("`sluicegate diff --output json`", lambda: _of(DiffReport)),
     "decision": ("a `Decision` of the library, and the one within `explain`", lambda: _of(Decision)),
     "translate": (
         "`sluicegate translate --output json`: the IR, with a `version` of its own",
