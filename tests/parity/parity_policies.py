@@ -269,17 +269,15 @@ def _head(kind: type[ir.StanzaBase], name: str) -> dict[str, Any]:
 @st.composite
 def _stanzas(draw: st.DrawFn) -> list[ir.StanzaBase]:
     """Three policies, each with some of all stanzas."""
-    found: list[ir.StanzaBase] = []
-    for name in OBJECTS:
-        for make, kind in zip(STANZAS, KINDS, strict=True):
-            # Some, so that what one refuses does not hide what the others say.
-            if draw(st.integers(0, 2)) == 0:
-                found.append(draw(make(_head(kind, name))))
-    return found
+    # Some, so that what one refuses does not hide what the others say.
+    return [draw(stanza) for stanza in _OF_OBJECTS if draw(st.integers(0, 2)) == 0]
 
 
 #: All stanzas, in the order of `STANZAS`.
 KINDS: tuple[type[ir.StanzaBase], ...] = tuple(kind for kind in ir.RANKS if issubclass(kind, ir.StanzaBase))
+
+#: Each stanza of each object; made once, since to make a strategy takes longer than to draw from it.
+_OF_OBJECTS = tuple(make(_head(kind, name)) for name in OBJECTS for make, kind in zip(STANZAS, KINDS, strict=True))
 
 
 def _named(draw: st.DrawFn, stanzas: list[ir.StanzaBase], *, many: bool) -> tuple[str, ...]:
