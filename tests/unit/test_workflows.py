@@ -39,8 +39,8 @@ TRIED = {
     "bench-instructions": "`.ci/run` runs the recipe, which has one exit status more than make",
     "cluster-prerequisites": "`.ci/run` runs the recipe (`harness prerequisites`)",
     "cluster": "`.ci/run` runs the recipe (`harness up`, then `make cluster-image`)",
-    "release": "by hand before it was written down; its tools by tests/packaging/test_release.py",
-    "test-release": "by hand before it was written down; its test by `make test`",
+    "release": "by hand, with a build and with DISTRIBUTIONS; its tools by tests/packaging/test_release.py",
+    "test-release": "by hand; its test by `make test`",
 }
 #: Lines that cannot run where the project is developed, by how they begin, with the reason.
 NOT_HERE = {
