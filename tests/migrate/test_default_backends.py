@@ -47,3 +47,14 @@ def test_a_second_default_backend_of_a_host_is_told() -> None:
     told = [item for item in conversion.losses if item.subject == "spec.defaultBackend"]
     assert [(item.object, item.host, item.fate) for item in told] == [("Ingress/shop/q", "shop.example.com", "invalid")]
     assert "this one did nothing" in told[0].message
+
+
+@pytest.mark.parametrize("host", ["", "shop.example.com"])
+@pytest.mark.parametrize("kind", ["Exact", "Prefix"])
+def test_a_path_beside_that_of_the_controller_is_protected(host: str, kind: str) -> None:
+    """For a host without a name the controller has a `/` of its own, which has nothing of an Ingress."""
+    annotations = {"auth-type": "basic", "auth-secret": "users", "allowlist-source-range": "10.0.0.0/8"}
+    found, conversion = verified([ingress(host=host, paths=[("/", kind, "web")], annotations=annotations)])
+    assert silent(found) == []
+    policies = [item.document["spec"].keys() for item in conversion.objects if item.kind == "AccessPolicy"]
+    assert [keys >= {"basic", "authorization"} for keys in policies] == [True]

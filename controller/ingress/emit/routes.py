@@ -108,7 +108,9 @@ class _Routes:
         self._host = host
         self._locations = locations
         self._ingress: Ingress = locations[0].ingress
-        self._features: Features = locations[0].features
+        # What nobody has written has nothing of an Ingress where no host is named: no policy may go by it.
+        written = next((item for item in locations if not item.implied), locations[0])
+        self._features: Features = written.features
         self._clients = clients
         self._output = output
         self._grpc = grpc
