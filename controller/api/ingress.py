@@ -105,6 +105,11 @@ class Ingress(Object, frozen=True, kw_only=True):
         found = self.spec.default_backend or self.spec.backend
         return found.of_service() if found is not None else None
 
+    @property
+    def has_default_backend(self) -> bool:
+        """Whether `spec.defaultBackend` is written, be it a Service or another resource."""
+        return (self.spec.default_backend or self.spec.backend) is not None
+
 
 class IngressClassSpec(Model, frozen=True, kw_only=True):
     """`IngressClass.spec`."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from ..api import Service
+from ..api.core import ServicePort
 from ..api.ingress import IngressServiceBackend
 from .inventory import Inventory
 from .losses import Aspect, Cause, Ledger
@@ -41,7 +43,13 @@ def cluster_service(host: str) -> Name | None:
 
 
 def backend_of(
-    namespace: str, written: IngressServiceBackend, cause: Cause, inventory: Inventory, ledger: Ledger
+    namespace: str,
+    written: IngressServiceBackend,
+    cause: Cause,
+    inventory: Inventory,
+    ledger: Ledger,
+    *,
+    by_target: bool,
 ) -> Backend:
     """The port of a Service that an Ingress names.
 
@@ -51,6 +59,7 @@ def backend_of(
         cause: where.
         inventory: has the Services.
         ledger: takes what is told.
+        by_target: a port is also named by its `targetPort` (`Traits.takes_target_ports`).
     """
     service = inventory.services.get((namespace, written.name))
     port, name = written.port.number, written.port.name
@@ -65,19 +74,39 @@ def backend_of(
             cause, "invalid", message, "give the Service as well: requests are answered 500 as it is", touches=_CLOSED
         )
         return Backend(namespace, written.name, 0)
-    ports = service.spec.ports
-    found = next((item.port for item in ports if (name and item.name == name) or (port and item.port == port)), 0)
-    if not found and name:
-        # A name may be that of the container's port, as ingress-nginx takes it.
-        found = next((item.port for item in ports if item.target_port == name), 0)
-    if service.spec.type == "ExternalName" and (found or port):
-        return _external(namespace, written.name, service.spec.external_name, found or port)
-    if not found:
+    found = _port(service, written, by_target=by_target)
+    if service.spec.type == "ExternalName" and (found is not None or port):
+        return _external(namespace, written.name, service.spec.external_name, _outside(found, port))
+    if found is None:
         asked = name or port
-        has = ", ".join(f"{item.name or 'without name'} {item.port}" for item in ports) or "none"
+        ports = (f"{item.name or 'without name'} {item.port}" for item in service.spec.ports)
+        has = ", ".join(ports) or "none"
         message = f"the Service {namespace}/{written.name} has no port {asked} (it has {has})"
         ledger.tell(cause, "invalid", message, "correct the port: requests are answered 500 as it is", touches=_CLOSED)
-    return Backend(namespace, written.name, found)
+    return Backend(namespace, written.name, found.port if found is not None else 0)
+
+
+def _port(service: Service, written: IngressServiceBackend, *, by_target: bool) -> ServicePort | None:
+    """The port that an Ingress means; None: the Service has none like it."""
+    port, name = written.port.number, written.port.name
+    if by_target and service.spec.type != "ExternalName":
+        # The first that has it as its number, its name or that of the container's port (`serviceEndpoints`).
+        wanted = name or str(port)
+        return next((item for item in service.spec.ports if wanted in _names(item)), None)
+    return next(
+        (item for item in service.spec.ports if (name and item.name == name) or (port and item.port == port)), None
+    )
+
+
+def _names(port: ServicePort) -> tuple[str, ...]:
+    return (str(port.port), port.name, "" if port.target_port is None else str(port.target_port))
+
+
+def _outside(found: ServicePort | None, port: int) -> int:
+    """The port of a host outside: nobody but the Service says that it is another one (`externalNamePorts`)."""
+    if found is None:
+        return port
+    return found.target_port if isinstance(found.target_port, int) and found.target_port else found.port
 
 
 def _external(namespace: str, name: str, host: str, port: int) -> Backend:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from ..api.ingress import Ingress
+from ..api import Secret
+from ..api.ingress import Ingress, IngressTLS
 from .hosts import Certificate, Host
 from .inventory import Inventory
 from .losses import Aspect, Ledger
@@ -21,7 +22,14 @@ class Certificates:
         unsaid: hosts that are to have TLS, by an Ingress that names no Secret.
     """
 
-    def __init__(self, default: Name | None, title: str, inventory: Inventory, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        default: Name | None,
+        title: str,
+        inventory: Inventory,
+        ledger: Ledger,
+        names: Callable[[Secret], tuple[str, ...] | None],
+    ) -> None:
         """Begin.
 
         Args:
@@ -29,7 +37,9 @@ class Certificates:
             title: what the source's controller is called.
             inventory: what is in hand.
             ledger: takes what is told.
+            names: of the certificate of a Secret; None: it cannot be read.
         """
+        self._names = names
         self._default = default
         self._title = title
         self._inventory = inventory
@@ -57,11 +67,11 @@ class Certificates:
                 host.certificate = above.certificate
 
     def _certificate(self, item: Ingress, host: str) -> Certificate | None:
-        for number, entry in enumerate(item.spec.tls):
-            listed = {name.lower() for name in entry.hosts}
-            wildcard = f"*.{host.partition('.')[2]}"
-            if listed and not {host, wildcard} & listed:
-                continue
+        entries = list(enumerate(item.spec.tls))
+        # Who lists the host goes before a certificate that has its name (`extractTLSSecretName`).
+        listing = [pair for pair in entries if host in {name.lower() for name in pair[1].hosts}]
+        fitting = (pair for pair in entries if self._fits(pair[1], item, host))
+        for number, entry in (*listing[:1], *([] if listing else fitting)):
             cause = self._inventory.cause(item, f"spec.tls[{number}]", entry.secret_name)
             if not entry.secret_name and self._default is not None:
                 return Certificate(self._default, item, cause)
@@ -81,6 +91,18 @@ class Certificates:
                 self._ledger.tell(cause, "converted-with-difference", message, remedy, host=host)
             return Certificate(secret, item, cause)
         return None
+
+    def _fits(self, entry: IngressTLS, item: Ingress, host: str) -> bool:
+        """Whether the certificate of an entry has the name of a host that it need not list.
+
+        One that cannot be read is taken to have the names that it is listed for, or all where it is listed for none.
+        """
+        wildcard = f"*.{host.partition('.')[2]}"
+        secret = self._inventory.secrets.get((item.namespace, entry.secret_name))
+        names = self._names(secret) if secret is not None else None
+        if names is None:
+            return not entry.hosts or wildcard in {name.lower() for name in entry.hosts}
+        return not {host, wildcard}.isdisjoint(name.lower() for name in names)
 
 
 def _is_made(item: Ingress) -> bool:

@@ -14,6 +14,7 @@ from .features import PROTECTING, Closed, Feature, Features, each_once
 from .inventory import Inventory
 from .losses import Cause, Ledger, Loss
 from .options import Options
+from .other_maps import tell_other_maps
 from .provider import Provider
 from .reading import Reading
 from .selection import selected
@@ -63,6 +64,8 @@ def convert(inventory: Inventory, provider: Provider, options: Options, progress
     settings = Settings(provider.settings, written, inventory, provider.title)
     settings.tell(ledger, has_more=provider.traits.has_more_settings)
     _tell_missing_certificate(inventory, options, ledger)
+    if not options.virtual:
+        tell_other_maps(inventory, provider, options, ledger)
     output = Output(options, provider, inventory, ledger)
     ingresses = tuple(selected(inventory, provider, options, ledger))
     features: dict[ObjectKey, Features] = {}
@@ -79,7 +82,7 @@ def convert(inventory: Inventory, provider: Provider, options: Options, progress
         reading.tell_fates()
         if not options.virtual:
             tell_dropped(item, inventory, ledger)
-    site = Site(features, of_services, provider, settings, inventory, ledger, options.default_certificate)
+    site = Site(features, of_services, provider, settings, inventory, ledger, options)
     site.build(ingresses)
     objects, frontend = emit(site, Features(provider.of_gateway(settings, ledger)), output)
     if frontend is not None and options.gateway_exists and not options.virtual:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ..api.ingress import Ingress
 from .backends import Backend
-from .features import Canary, ClientCertificates, Features
+from .features import Canary, ClientCertificates, Features, OpenPaths
 from .losses import Cause
 from .options import Name
 
@@ -52,6 +52,12 @@ class Location:
     cause: Cause
     canary: CanaryBackend | None = None
     implied: bool = False
+
+    @property
+    def asks_nobody(self) -> bool:
+        """Whether it needs no credentials, whatever its Ingress asks for."""
+        feature = self.features.get(OpenPaths)
+        return feature is not None and self.path.startswith(feature.paths)
 
     @property
     def is_default(self) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ..api import Secret
+
 
 class Name(NamedTuple):
     """An object of a namespace."""
@@ -19,6 +21,11 @@ NO_NAME = Name("", "")
 
 def accept(_pattern: str) -> str | None:
     """Take any regular expression: nobody looks at them."""
+    return None
+
+
+def unreadable(_secret: Secret) -> tuple[str, ...] | None:
+    """No names: nobody looks at certificates."""
     return None
 
 
@@ -38,6 +45,7 @@ class Options:
         default_certificate: Secret that hosts without TLS are served with on port 443; None: they are not served there.
         standard_only: use nothing but the Gateway API, and tell what it cannot say.
         pattern_error: what is wrong with a regular expression for RE2; None: nothing.
+        certificate_names: the DNS names of the certificate of a Secret; None: it has none that can be used.
     """
 
     ingress_class: str = ""
@@ -50,3 +58,4 @@ class Options:
     default_certificate: Name | None = None
     standard_only: bool = False
     pattern_error: Callable[[str], str | None] = accept
+    certificate_names: Callable[[Secret], tuple[str, ...] | None] = unreadable

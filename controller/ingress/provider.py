@@ -32,8 +32,11 @@ class Traits:
             for goes on to its wildcard and to rules without a host, and a prefix may go before a path.
         takes_classless: Ingresses without a class are its own, whatever classes there are.
         field_first: `spec.ingressClassName` goes before the annotation of a class.
+        last_name_first: of Ingresses of the same second the last one by namespace and name is the first.
+        takes_target_ports: a port of a Service is also named by its `targetPort`, and the first that fits is meant.
         splits_prefixes: the prefix `/foo` is a location for `/foo/` and one for `/foo` alone.
         has_more_settings: its ConfigMap takes keys that the table of settings lacks.
+        has_port_maps: its ConfigMaps of TCP and UDP ports have `namespace/service:port` by port.
         not_of_all_hosts: features that an Ingress without rules does not have for what its default backend gets.
     """
 
@@ -44,8 +47,11 @@ class Traits:
     longest_rule_first: bool = False
     takes_classless: bool = False
     field_first: bool = False
+    last_name_first: bool = False
+    takes_target_ports: bool = False
     splits_prefixes: bool = False
     has_more_settings: bool = False
+    has_port_maps: bool = False
     not_of_all_hosts: tuple[type[Feature], ...] = ()
 
 

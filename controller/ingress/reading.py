@@ -16,6 +16,21 @@ from .settings import Settings, Value
 
 _T = TypeVar("_T")
 
+#: What annotations of other controllers begin with, and whose they are.
+_OTHERS = {
+    "nginx.ingress.kubernetes.io/": "ingress-nginx",
+    "nginx.org/": "F5's controller",
+    "nginx.com/": "F5's controller",
+    "traefik.ingress.kubernetes.io/": "Traefik",
+    "haproxy.org/": "HAProxy's controller",
+    "haproxy-ingress.github.io/": "HAProxy Ingress",
+    "konghq.com/": "Kong",
+    "alb.ingress.kubernetes.io/": "the AWS Load Balancer Controller",
+    "appgw.ingress.kubernetes.io/": "Application Gateway",
+}
+#: Of ingress-nginx before 0.9; charts have it beside the present one.
+_OLD_PREFIX = "ingress.kubernetes.io/"
+
 
 class Reading:
     """The annotations of one Ingress, or of an object that it uses, while they are read.
@@ -158,7 +173,10 @@ class Reading:
         """Tell the fate of each annotation that has the provider's prefix and of which nothing was told."""
         prefix, rows = self._table.prefix, self._table.rows
         for name in sorted(self._item.metadata.annotations):
-            if not name.startswith(self._table.owned) or name in self._told:
+            if name in self._told:
+                continue
+            if not name.startswith(self._table.owned):
+                self._tell_foreign(name)
                 continue
             cause = self.inventory.of_annotation(self._item, name)
             own = name.removeprefix(prefix)
@@ -177,6 +195,20 @@ class Reading:
                 continue
             message = "there is no such annotation: it never did anything"
             self.ledger.tell(cause, "unknown-annotation", message, self._instead_of(own))
+
+    def _tell_foreign(self, name: str) -> None:
+        """Tell of an annotation that another controller reads, or one did long ago."""
+        cause = self.inventory.of_annotation(self._item, name)
+        other = next((title for prefix, title in _OTHERS.items() if name.startswith(prefix)), "")
+        own = f"{self._table.prefix}{name.removeprefix(_OLD_PREFIX)}"
+        if other:
+            self.ledger.tell(cause, "dropped-harmless", f"{other} reads it, and nobody else: it never did anything")
+        elif name.startswith(_OLD_PREFIX) and own in self._item.metadata.annotations:
+            self.ledger.tell(cause, "dropped-harmless", f"nobody reads it any more: {own} is there", "take it out")
+        elif name.startswith(_OLD_PREFIX) and self._table.prefix:
+            bare = name.removeprefix(_OLD_PREFIX)
+            remedy = f"write {own}" if bare in self._table.rows else self._instead_of(bare)
+            self.ledger.tell(cause, "unknown-annotation", "nobody reads it any more: it never did anything", remedy)
 
     def _instead_of(self, own: str) -> str:
         """What to write in place of a name that no annotation has; people take settings for annotations."""

@@ -1,12 +1,13 @@
 """Which Ingresses are converted: those of the class, as the source's controller tells them.
 
-Source: `internal/ingress/controller/store/ingress_annotation...` of ingress-nginx: the annotation wins over the field,
-and an Ingress without a class is the default class's. What another controller does its provider says (`traits`).
+Source: `GetIngressClass` and `sortIngressSlice` of `internal/ingress/controller/store/store.go` of ingress-nginx: the
+field goes before the annotation, and of Ingresses of the same second the last one by name is first. An Ingress without
+a class is the default class's, by the API server. What another controller does its provider says (`traits`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..api.ingress import Ingress
 from .inventory import Inventory, annotation_field
@@ -19,10 +20,10 @@ DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 
 
 def selected(inventory: Inventory, provider: Provider, options: Options, ledger: Ledger) -> Iterator[Ingress]:
-    """The Ingresses that are converted; of the others it is told why they are not."""
+    """The Ingresses that are converted, in the controller's order; of the others it is told why they are not."""
     wanted = _classes(inventory, provider, options)
     known = {*inventory.classes, *wanted}
-    for item in inventory.ingresses:
+    for item in _in_order(inventory.ingresses, provider):
         written = item.metadata.annotations.get(CLASS_ANNOTATION)
         if provider.traits.field_first and item.spec.ingress_class_name:
             written = None
@@ -43,6 +44,14 @@ def selected(inventory: Inventory, provider: Provider, options: Options, ledger:
             near = nearest(name, known)
             remedy = f"--ingress-class {name} if it is meant" + (f"; the nearest class is {near}" if near else "")
             ledger.tell(cause, "invalid", f"there is no class {name} here: left out", remedy)
+
+
+def _in_order(ingresses: Iterable[Ingress], provider: Provider) -> Iterable[Ingress]:
+    """Ingresses as the controller takes them: the oldest first, and those of one second by name."""
+    if not provider.traits.last_name_first:
+        return ingresses
+    by_name = sorted(ingresses, key=lambda item: f"{item.namespace}/{item.name}", reverse=True)
+    return sorted(by_name, key=lambda item: item.metadata.created)
 
 
 def _classes(inventory: Inventory, provider: Provider, options: Options) -> frozenset[str]:

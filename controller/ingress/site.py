@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..api import ObjectKey
-from ..api.ingress import HTTPIngressPath, Ingress
+from ..api.ingress import HTTPIngressPath, Ingress, IngressServiceBackend
 from ..api.names import is_subdomain
 from .backends import Backend, backend_of
 from .certificates import Certificates
@@ -33,7 +33,7 @@ from .features import (
 from .hosts import CanaryBackend, Host, Location, PathKind
 from .inventory import Inventory
 from .losses import Aspect, Cause, Fate, Ledger
-from .options import Name
+from .options import Options
 from .provider import Provider
 from .settings import Settings
 from .wider_hosts import go_on
@@ -55,7 +55,7 @@ class Site:
         settings: Settings,
         inventory: Inventory,
         ledger: Ledger,
-        default_certificate: Name | None,
+        options: Options,
     ) -> None:
         """Begin without hosts; features are those of Ingresses, and of the paths of each of their Services."""
         self.hosts: dict[str, Host] = {}
@@ -75,7 +75,8 @@ class Site:
         self._ledger = ledger
         crosses = "allow-cross-namespace-resources"
         self._crosses = crosses in settings.names and settings.is_written(crosses) and settings.flag(crosses)
-        self._certificates = Certificates(default_certificate, provider.title, inventory, ledger)
+        default, names = options.default_certificate, options.certificate_names
+        self._certificates = Certificates(default, provider.title, inventory, ledger, names)
 
     def build(self, ingresses: tuple[Ingress, ...]) -> None:
         """Take Ingresses, the canaries of others last."""
@@ -133,10 +134,13 @@ class Site:
     def _take_default(self, item: Ingress) -> None:
         """What an Ingress without rules serves: all hosts that nobody names."""
         default = item.default_backend
+        if default is None and item.has_default_backend:
+            cause = self._inventory.cause(item, "spec.defaultBackend")
+            self._ledger.tell(cause, "invalid", "it is no Service: it did nothing", "name a Service")
         if default is not None and not item.spec.rules:
             cause = self._inventory.cause(item, "spec.defaultBackend")
             host = self._host(item, "", "spec.defaultBackend")
-            backend = backend_of(item.namespace, default, cause, self._inventory, self._ledger)
+            backend = self._backend(item, default, cause)
             features = self._of_services[item.key, default.name].without(self._provider.traits.not_of_all_hosts)
             self._place(host, Location(item, features, "/", "Prefix", backend, cause))
 
@@ -166,7 +170,7 @@ class Site:
             default, features = None, Features()
         backend = None
         if default is not None:
-            backend = backend_of(item.namespace, default, cause, self._inventory, self._ledger)
+            backend = self._backend(item, default, cause)
             features = self._of_services[item.key, default.name]
         host.put(Location(item, features, "/", "Prefix", backend, cause if default else host.cause))
         host.locations[0].implied = True
@@ -197,12 +201,16 @@ class Site:
             message = "its backend is no Service: it was not served"
             self._ledger.tell(cause, "invalid", message, "name a Service", host=host.name)
             return
-        backend = backend_of(item.namespace, service, cause, self._inventory, self._ledger)
+        backend = self._backend(item, service, cause)
         features = self._of_services[item.key, service.name]
         exact = features.get(ExactPaths)
         if exact is not None and written.path_type in exact.types:
             kind = "Exact"
         self._place(host, Location(item, features, path, kind, backend, cause))
+
+    def _backend(self, item: Ingress, service: IngressServiceBackend, cause: Cause) -> Backend:
+        by_target = self._provider.traits.takes_target_ports
+        return backend_of(item.namespace, service, cause, self._inventory, self._ledger, by_target=by_target)
 
     def _place(self, host: Host, made: Location) -> None:
         there = host.find(made.path, made.kind)
@@ -297,7 +305,7 @@ class Site:
                 location = host.find(path.path or "/", kind) if host is not None and kind is not None else None
                 service = path.backend.of_service()
                 if service is not None:
-                    backend = backend_of(item.namespace, service, cause, self._inventory, self._ledger)
+                    backend = self._backend(item, service, cause)
                     self._tell_shared(item, backend)
                     policy = self._policy(item, feature, backend, cause)
                 if location is None or location.backend is None or service is None:

@@ -76,7 +76,9 @@ def is_path(text: str) -> bool:
 
 
 def network(text: str) -> str | None:
-    """An address or CIDR block in its plain form; None: none."""
+    """An address or CIDR block in its plain form; None: none. Go takes no zone (`fe80::1%eth0`)."""
+    if "%" in text:
+        return None
     try:
         return str(ipaddress.ip_network(text, strict=False)) if "/" in text else str(ipaddress.ip_address(text))
     except ValueError:

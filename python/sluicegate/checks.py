@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 
+from sluicegate.controller.api import Secret
 from sluicegate.controller.translate import CertificateFacts, Checks, PatternFacts, UsersFacts, pem_text
+from sluicegate.controller.translate.secrets import secret_value
 from sluicegate.engine import native as engine
 
 #: Verdicts on regular expressions that are remembered: a route is translated anew whenever what it reads changes.
@@ -22,6 +24,15 @@ def native_checks() -> Checks:
         expression=engine.check_expression,
         key_set=engine.check_key_set,
     )
+
+
+def certificate_names(secret: Secret) -> tuple[str, ...] | None:
+    """The DNS names of the certificate of a Secret; None: it has none that the engine takes."""
+    chain, key = secret_value(secret, "tls.crt"), secret_value(secret, "tls.key")
+    if chain is None or key is None:
+        return None
+    facts = _certificate(chain, key)
+    return facts.names if facts.error is None else None
 
 
 @functools.lru_cache(maxsize=MAX_REMEMBERED)

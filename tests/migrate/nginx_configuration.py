@@ -169,7 +169,7 @@ class _Writer:
         yield "" if outside else rewrite
         if external:
             yield f"auth_request /_external_{number};"
-        yield from self._password(annotations)
+        yield from () if self._is_open(location) else self._password(annotations)
         if annotations.text("satisfy"):
             yield f"satisfy {annotations.text('satisfy')};"
         size = annotations.text("proxy-body-size", default=self._setting("proxy-body-size", "1m"))
@@ -240,12 +240,15 @@ class _Writer:
             yield f"if ($pass_scheme = http) {{ return {code} https://$bare_host{uri}; }}"
 
     def _is_external(self, location: Location) -> bool:
-        exempt = _words(self._setting("no-auth-locations", _EXEMPT))
-        if any(location.path.startswith(item) for item in exempt):
+        if self._is_open(location):
             return False
         everywhere = self._setting("global-auth-url", "") != ""
         own = location.annotations.text("auth-url") != ""
         return own or (everywhere and location.annotations.flag("enable-global-auth", default=True))
+
+    def _is_open(self, location: Location) -> bool:
+        exempt = _words(self._setting("no-auth-locations", _EXEMPT))
+        return any(location.path.startswith(item) for item in exempt)
 
     def _password(self, annotations: Annotations) -> Iterator[str]:
         if not annotations.text("auth-type"):

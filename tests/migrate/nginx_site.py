@@ -127,7 +127,9 @@ class Site:
         nobody = Annotations({"metadata": {}}).without(())
         root = Location("/", exact=False, annotations=nobody, upstream=None, implied=True)
         self.servers = {DEFAULT_SERVER: Server(DEFAULT_SERVER, [root])}
-        ingresses = sorted((item for item in found if item["kind"] == "Ingress"), key=_age)
+        # Of those of one second the last one by name is the first (`sortIngressSlice`).
+        ingresses = sorted((item for item in found if item["kind"] == "Ingress"), key=name_of, reverse=True)
+        ingresses.sort(key=_age)
         self._ingresses = [(item, Annotations(item)) for item in ingresses]
         self._ingresses = [pair for pair in self._ingresses if self._serves(*pair)]
         self._make_upstreams()
@@ -141,7 +143,7 @@ class Site:
         self.redirects = self._redirects()
 
     def _serves(self, ingress: Document, annotations: Annotations) -> bool:
-        name = annotations.written.get(CLASS, ingress["spec"].get("ingressClassName", ""))
+        name = ingress["spec"].get("ingressClassName") or annotations.written.get(CLASS, "")
         risky = self.settings.get("annotations-risk-level", "High") == "Critical"
         redirects = all(annotations.is_valid(kind) for kind in ("permanent-redirect", "temporal-redirect"))
         return name in {"", "nginx"} and redirects and (risky or not annotations.has(*SNIPPETS))
@@ -258,8 +260,8 @@ def name_of(item: Document) -> str:
     return f"{item['metadata'].get('namespace', 'default')}/{item['metadata']['name']}"
 
 
-def _age(ingress: Document) -> tuple[str, str]:
-    return str(ingress["metadata"].get("creationTimestamp") or ""), name_of(ingress)
+def _age(ingress: Document) -> str:
+    return str(ingress["metadata"].get("creationTimestamp") or "")
 
 
 def _certified(host: str, ingress: Document) -> bool:

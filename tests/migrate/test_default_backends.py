@@ -39,8 +39,17 @@ def test_the_first_of_two_that_serve_all_other_hosts_holds() -> None:
     assert [item.object for item in conversion.losses if "first (" in item.message] == ["Ingress/shop/a"]
 
 
+@pytest.mark.parametrize("paths", [(), [("/", "Prefix", "web")]], ids=["alone", "beside a rule"])
+def test_one_that_is_no_service_is_told(paths: list[tuple[str, ...]]) -> None:
+    bucket = {"resource": {"apiGroup": "storage.example.com", "kind": "Bucket", "name": "static"}}
+    found, conversion = verified([ingress(paths=paths, defaultBackend=bucket)])
+    assert silent(found) == []
+    told = [(item.fate, item.message) for item in conversion.losses if item.subject == "spec.defaultBackend"]
+    assert told == [("invalid", "it is no Service: it did nothing")]
+
+
 def test_a_second_default_backend_of_a_host_is_told() -> None:
-    one = ingress("p", paths=[("/a", "Prefix", "web")], defaultBackend=FALLBACK)
+    one = ingress("p", paths=[("/a", "Prefix", "web")], created="2025-01-01T00:00:00Z", defaultBackend=FALLBACK)
     other = ingress("q", paths=[("/b", "Prefix", "web")], defaultBackend=FALLBACK)
     found, conversion = verified([one, other])
     assert silent(found) == []

@@ -32,6 +32,13 @@ def asked(target: str = "/", host: str = HOST, **rest: Any) -> Probe:
     return Probe(host=host, target=target, **rest)
 
 
+def _with_class(annotation: str, field: str) -> dict[str, Any]:
+    made = ingress()
+    made["metadata"]["annotations"] = {"kubernetes.io/ingress.class": annotation}
+    made["spec"]["ingressClassName"] = field
+    return made
+
+
 #: What is asked of what, and how the answer is written.
 TRAPS: dict[str, tuple[list[dict[str, Any]], Probe, str]] = {
     # 1, 2: expressions are the whole host's, in any case, open at the end.
@@ -300,16 +307,15 @@ TRAPS: dict[str, tuple[list[dict[str, Any]], Probe, str]] = {
         asked("/x", scheme="https"),
         "bytes of TLS to shop/web:80",
     ),
-    # 30: the annotation goes before the field.
-    "class": (
-        [
-            {
-                **ingress(),
-                "metadata": {"name": "web", "namespace": "shop", "annotations": {"kubernetes.io/ingress.class": "x"}},
-            }
-        ],
+    # 30: the field goes before the annotation, which counts where there is no field.
+    "class": ([_with_class("x", field="nginx")], asked(), "/ of shop.example.com to shop/web:80"),
+    "class of another": ([_with_class("nginx", field="x")], asked(), "404"),
+    "class by annotation": ([_with_class("x", field="")], asked(), "404"),
+    # Of Ingresses of one second the last one by name is the first.
+    "of the same second": (
+        [ingress("a", paths=[("/", "Prefix", "one")]), ingress("b", paths=[("/", "Prefix", "two")])],
         asked(),
-        "404",
+        "/ of shop.example.com to shop/two:80",
     ),
     # 31: a certificate of the client.
     "no certificate": (

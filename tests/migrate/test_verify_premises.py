@@ -81,7 +81,7 @@ def test_two_canaries_of_a_service_have_the_part_of_the_first() -> None:
         for each in rule.get("backendRefs", ())
     }
     assert {10, 90} <= weights
-    assert any("the canary Ingress/shop/one has the same Service first" in item.message for item in conversion.losses)
+    assert any("the canary Ingress/shop/two has the same Service first" in item.message for item in conversion.losses)
 
 
 def test_a_host_without_paths_sends_nobody_to_its_www() -> None:

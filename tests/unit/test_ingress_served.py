@@ -271,7 +271,7 @@ def test_a_group_that_raises_goes_on_as_it_was(monkeypatch: pytest.MonkeyPatch) 
     changed = (written(name, rule(f"{name}.test", "new")) for name in ("a", "b", "c"))
     result = bench.put(*changed)
     # They share a Service now, so they are one group; what each of them had before goes on.
-    assert list(result.faults) == [ObjectKey("Ingress", "shop", "a")]
+    assert list(result.faults) == [ObjectKey("Ingress", "shop", "c")]
     assert bench.names("HTTPRoute") == ["ingress:a:a.test", "ingress:b:b.test"]
     assert any(item.code == "fault" for item in bench.ingresses.diagnostics())
     monkeypatch.undo()

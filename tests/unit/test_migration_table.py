@@ -35,6 +35,7 @@ OF_ROUTES = {
     "Closed",
     "ExactPaths",
     "HttpsRedirect",
+    "OpenPaths",
     "Passthrough",
     "Redirect",
     "RegexPaths",

@@ -45,16 +45,18 @@ class For(NamedTuple):
         host: of the routes.
         targets: the routes.
         output: takes it.
+        label: what tells its policies from others of the Ingress.
     """
 
     ingress: Ingress
     host: Host
     targets: list[Target]
     output: Output
+    label: tuple[str, ...] = ()
 
     def part(self, kind: str, part: str, value: Any, causes: tuple[Cause, ...]) -> None:  # noqa: ANN401 (any part)
         """Take a part of the policy that the Ingress has of a kind."""
-        name = self.output.names.give(kind, self.ingress.namespace, self.ingress.name)
+        name = self.output.names.give(kind, self.ingress.namespace, self.ingress.name, *self.label)
         self.output.policy(kind, self.ingress.namespace, name, self.targets, part, value, causes)
 
 

@@ -4,6 +4,7 @@
 - `NAME-to-https` sends requests of plain HTTP to HTTPS.
 - `NAME-redirects` has all other redirects, at both ports. In nginx these come before any policy, here policies come
   first: so none is attached to these routes.
+- `NAME-open` and the others of that name have the paths where nobody is asked for credentials.
 A route has 16 rules and 127 matches at most: what is more stands in `NAME-02` and so on, which sort behind it as they
 have to.
 """
@@ -11,10 +12,21 @@ have to.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ...api.ingress import Ingress
-from ..features import Closed, ExternalAuth, Features, HttpsRedirect, Passthrough, Redirect, StrictTransport
+from ..features import (
+    Addresses,
+    BasicAuth,
+    Closed,
+    ExternalAuth,
+    Features,
+    HttpsRedirect,
+    Passthrough,
+    Redirect,
+    StrictTransport,
+)
 from ..hosts import Host, Location
 from ..losses import Cause
 from ..site import Site
@@ -62,13 +74,13 @@ def emit_host(host: Host, site: Site, listeners: Listeners, clients: Clients, ou
         emit_passthrough(host, passthrough, listeners, output)
         return
     grpc = grpc_methods(host, output)
-    owners: dict[str, list[Location]] = {}
+    owners: dict[tuple[str, bool], list[Location]] = {}
     for location in sorted(host.locations, key=nginx_order):
-        owners.setdefault(str(location.ingress.key), []).append(location)
+        owners.setdefault((str(location.ingress.key), location.asks_nobody), []).append(location)
     asking = roots(host)
     # What asks first may have nothing else of the host; then any other's routes have it, as no policy is theirs.
-    sender = str(asking[0].ingress.key) if asking else ""
-    sender = sender if sender in owners else next(iter(owners), "")
+    first = str(asking[0].ingress.key) if asking else ""
+    sender = next((key for key in ((first, False), (first, True)) if key in owners), next(iter(owners), None))
     for start in range(0, len(host.names), MAX_HOSTNAMES):
         names = host.names[start : start + MAX_HOSTNAMES]
         for owner, locations in owners.items():
@@ -110,7 +122,9 @@ class _Routes:
         self._ingress: Ingress = locations[0].ingress
         # What nobody has written has nothing of an Ingress where no host is named: no policy may go by it.
         written = next((item for item in locations if not item.implied), locations[0])
-        self._features: Features = written.features
+        is_open = written.asks_nobody
+        self._features: Features = _without_credentials(written.features) if is_open else written.features
+        self._kept_apart = ("open",) if is_open else ()
         self._clients = clients
         self._output = output
         self._grpc = grpc
@@ -133,7 +147,7 @@ class _Routes:
         if self._closed:
             return  # no policy makes it any tighter
         self._clients.emit(self._host, self._ingress, self._features, targets)
-        emit_policies(self._features, For(self._ingress, self._host, targets, self._output))
+        emit_policies(self._features, For(self._ingress, self._host, targets, self._output, self._kept_apart))
 
     def _redirects(self, location: Location) -> Iterable[RuleDraft]:
         """What is redirected wherever it comes from."""
@@ -249,7 +263,8 @@ class _Routes:
             return []
         own, targets = self._ingress.namespace, []
         for number, some in enumerate(_fitting(rules)):
-            parts = (self._ingress.name, self._label, *label, f"{number + 1:02}" if number else "")
+            numbered = f"{number + 1:02}" if number else ""
+            parts = (self._ingress.name, self._label, *self._kept_apart, *label, numbered)
             name = self._output.names.give(kind, own, *parts)
             spec: dict[str, Any] = {"parentRefs": [entry.reference(own) for entry in entries]}
             if hostnames:
@@ -284,6 +299,12 @@ def _fitting(rules: Rules) -> Iterator[Rules]:
         matches += count
     if found:
         yield found
+
+
+def _without_credentials(features: Features) -> Features:
+    """The same where nobody is asked for credentials: an address spares nobody any, and has to be allowed."""
+    kept = features.without((BasicAuth, ExternalAuth))
+    return Features(replace(item, suffices=False) if isinstance(item, Addresses) else item for item in kept)
 
 
 def _behind_tls(rule: RuleDraft) -> RuleDraft:

@@ -8,7 +8,7 @@ Rules:
 
 from __future__ import annotations
 
-from .access import PROTECTING, Addresses, BasicAuth, ClientCertificates, ExternalAuth, Refusals
+from .access import PROTECTING, Addresses, BasicAuth, ClientCertificates, ExternalAuth, OpenPaths, Refusals
 from .backends import Affinity, BackendTls, Balancing, FreshConnections, Protocol, Retry, RetryTime, Timeouts
 from .base import Closed, Feature, Features, Field
 from .clients import (
@@ -60,6 +60,7 @@ __all__ = [
     "Limits",
     "Mirror",
     "NoAccessLog",
+    "OpenPaths",
     "Passthrough",
     "PathEdit",
     "Protocol",

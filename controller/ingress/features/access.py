@@ -76,6 +76,17 @@ class ExternalAuth(Feature):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPaths(Feature):
+    """Paths where nobody is asked for credentials, such as those by which a CA sees whose a host is.
+
+    Attributes:
+        paths: what they begin with.
+    """
+
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses(Feature):
     """Clients by their addresses.
 

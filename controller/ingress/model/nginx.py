@@ -162,6 +162,7 @@ class _Request:
         """Limits, addresses, credentials."""
         rules, client = location.rules, ipaddress.ip_address(self._probe.client)
         asked: list[str] = ["snippet"] if rules.snippet else []
+        basic, external = (part and not self._is_open(location) for part in (rules.basic, rules.external))
         listed = bool(rules.allowed or rules.blocked)
         inside = not any(client in item for item in rules.blocked)
         inside = inside and (not rules.allowed or any(client in item for item in rules.allowed))
@@ -170,16 +171,21 @@ class _Request:
         everywhere = written.networks(self._settings.text("block-cidrs")) or ()
         if not listed and any(client in item for item in everywhere):
             return self._told(403, why="address")
-        if listed and not inside and not (rules.any_suffices and (rules.basic or rules.external)):
+        if listed and not inside and not (rules.any_suffices and (basic or external)):
             return self._told(403, why="address")
-        vouched = rules.any_suffices and rules.external
-        if rules.basic and not exempt and not vouched and not self._probe.user:
+        vouched = rules.any_suffices and external
+        if basic and not exempt and not vouched and not self._probe.user:
             return self._told(401, why="password")
-        if rules.external and not exempt:
+        if external and not exempt:
             asked.append("external")
         if rules.limited and not any(client in item for item in rules.unlimited):
             asked.append("limits")
         return self._backend(location, target, tuple(sorted(asked)))
+
+    def _is_open(self, location: Location) -> bool:
+        """Whether nobody is asked for credentials, whatever the Ingress says (`no-auth-locations`)."""
+        paths = self._settings.text("no-auth-locations", "/.well-known/acme-challenge")
+        return any(location.path.startswith(item) for item in written.words(paths))
 
     def _backend(self, location: Location, target: str, asked: tuple[str, ...]) -> Answer:
         rules, upstream = location.rules, location.upstream
@@ -191,7 +197,7 @@ class _Request:
             fields=self._fields(dict(SAMPLE), rules),
             backends=_shares(upstream, self._probe),
             target=target,
-            authority=rules.host or self._probe.host,
+            authority=self._filled(rules.host) or self._probe.host,
             sent=self._sent(location),
             mirrored=rules.mirrored,
             asked=asked,
@@ -209,7 +215,7 @@ class _Request:
             for name, value in self._probe.headers
             if not _OWN.fullmatch(name)
             and not (strict and not _FIELD_NAME.fullmatch(name.replace("_", "") if odd else name))
-            and not (rules.basic and name.lower() == "authorization")
+            and not (rules.basic and not self._is_open(location) and name.lower() == "authorization")
         }
         if rules.prefix and rules.target and rules.target != location.path:
             found["x-forwarded-prefix"] = rules.prefix
@@ -267,9 +273,18 @@ class _Request:
         values = {
             "request_uri": self._probe.target, "http_host": self._probe.host, "host": self._host,
             "scheme": self._probe.scheme, "uri": self._uri.path, "args": self._uri.query,
-            "server_name": self._server.name,
+            "server_name": self._server.name, **self._of_location(),
         }  # fmt: skip
         return re.sub(r"\$\{?([a-z_]+)\}?", lambda found: values.get(found[1], ""), url)
+
+    def _of_location(self) -> dict[str, str]:
+        """What the template sets for a location: its Ingress, and the port of the Service as the Ingress names it."""
+        location = self._location
+        if location is None:
+            return {}
+        _, namespace, name = (*location.place[0].split("/"), "", "")[:3]
+        service, _, port = (location.upstream.named if location.upstream is not None else "").partition(":")
+        return {"namespace": namespace, "ingress_name": name, "service_name": service, "service_port": port}
 
 
 def _query(own: str | None, asked: str) -> str:

@@ -14,11 +14,12 @@ class Objects:
     """Objects by namespace and name.
 
     Attributes:
-        ingresses: in the order of their age, then by namespace and name (`sortIngressSlice`).
+        ingresses: in any order.
         classes: IngressClasses, by name.
         services: that are known; one that is not is taken to be there, with the ports that are asked for.
         secrets: that are known.
         config_maps: that are known.
+        certificates: DNS names of the certificates of Secrets, as far as they can be read.
         settings: the controller's ConfigMap; None: its defaults hold.
         ingress_class: the class that is served; empty: all that the controller serves.
     """
@@ -28,5 +29,6 @@ class Objects:
     services: Mapping[tuple[str, str], Service] = field(default_factory=dict)
     secrets: Mapping[tuple[str, str], Secret] = field(default_factory=dict)
     config_maps: Mapping[tuple[str, str], TextMap] = field(default_factory=dict)
+    certificates: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     settings: TextMap | None = None
     ingress_class: str = ""

@@ -1,7 +1,8 @@
-"""Which Ingresses the controller serves.
+"""Which Ingresses the controller serves, and in which order it takes them.
 
-Source: `GetIngressClass` of `internal/ingress/controller/store/store.go`: the annotation goes before the field; an
-Ingress with neither is served where the controller is told so, or a class of it is the default one.
+Source: `GetIngressClass` and `sortIngressSlice` of `internal/ingress/controller/store/store.go`: the field goes before
+the annotation; an Ingress with neither is served where the controller is told so, or a class of it is the default one.
+The oldest is first, and of those of the same second the last one by name.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ def selected(objects: Objects) -> Iterator[Ingress]:
     default = any(
         name in wanted and item.metadata.annotations.get(_DEFAULT) == "true" for name, item in objects.classes.items()
     )
-    for item in objects.ingresses:
-        name = item.metadata.annotations.get(_CLASS, item.spec.ingress_class_name)
+    by_name = sorted(objects.ingresses, key=_name, reverse=True)
+    for item in sorted(by_name, key=lambda item: item.metadata.created):
+        name = item.spec.ingress_class_name or item.metadata.annotations.get(_CLASS, "")
         if name in wanted or (not name and (default or not objects.classes)):
             yield item
+
+
+def _name(item: Ingress) -> str:
+    return f"{item.namespace}/{item.name}"

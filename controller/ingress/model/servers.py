@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from ...api import ObjectKey
+from ...api import ObjectKey, Service
+from ...api.core import ServicePort
 from ...api.ingress import HTTPIngressPath, Ingress, IngressServiceBackend
 from .objects import Objects
 from .rules import CanaryPolicy, Rules, read
@@ -29,11 +30,13 @@ class Upstream:
 
     Attributes:
         backend: `namespace/service:port`, or `host:port`; empty: the Service has no such port.
+        named: `service:port`, as the Ingress names it.
         policy: of a canary, which has no locations of its own; None: it is none.
         alternatives: canaries that take a part.
     """
 
     backend: str
+    named: str = ""
     policy: CanaryPolicy | None = None
     alternatives: list[Upstream] = field(default_factory=list)
 
@@ -148,16 +151,12 @@ class _Builder:
     def upstreams(self, ingresses: Iterable[Ingress]) -> None:
         """`createUpstreams`: who names a port first says whether it is a canary's."""
         for item in ingresses:
-            canary = self._rules[item.key].canary
             if item.default_backend is not None:
-                self._upstreams[self._name(item, item.default_backend)] = Upstream(
-                    self._backend(item.namespace, item.default_backend), canary
-                )
+                self._upstreams[self._name(item, item.default_backend)] = self._made(item, item.default_backend)
             for _, _, path in _paths(item):
                 service = path.backend.of_service()
                 if service is not None and self._name(item, service) not in self._upstreams:
-                    made = Upstream(self._backend(item.namespace, service), canary)
-                    self._upstreams[self._name(item, service)] = made
+                    self._upstreams[self._name(item, service)] = self._made(item, service)
 
     def create(self, ingresses: Iterable[Ingress]) -> None:
         """The first half of `createServers`: who names a host first has its `/`."""
@@ -195,7 +194,7 @@ class _Builder:
                 server = self.servers[rule.host or DEFAULT_SERVER]
                 aliases[server.name] = aliases.get(server.name, ()) or rules.aliases
                 server.passthrough |= rules.passthrough
-                server.certified |= server.name != DEFAULT_SERVER and _is_certified(server.name, item)
+                server.certified |= server.name != DEFAULT_SERVER and _is_certified(server.name, item, self._objects)
         for name, found in aliases.items():
             server = self.servers[name]
             server.aliases = tuple(item for item in found if item not in self.servers)
@@ -237,24 +236,42 @@ class _Builder:
         found = item.namespace, service.name, service.port.name or str(service.port.number)
         return (*found, "canary") if self._lenient and self._rules[item.key].canary is not None else found
 
+    def _made(self, item: Ingress, service: IngressServiceBackend) -> Upstream:
+        named = f"{service.name}:{service.port.name or service.port.number}"
+        return Upstream(self._backend(item.namespace, service), named, self._rules[item.key].canary)
+
     def _backend(self, namespace: str, service: IngressServiceBackend) -> str:
         """The port that is meant; one of a Service that is not known is taken to be there."""
         known = self._objects.services.get((namespace, service.name))
         port, name = service.port.number, service.port.name
         if known is None:
             return f"{namespace}/{service.name}:{port or name}"
-        for item in known.spec.ports:
-            if (port and item.port == port) or (name and name in {item.name, item.target_port}):
-                port = item.port
-                break
-        else:
-            if known.spec.type != "ExternalName" or not port:
-                return ""
         if known.spec.type == "ExternalName":
             host = known.spec.external_name.rstrip(".").lower()
             inside = _OF_CLUSTER.fullmatch(host)
+            port = _external_port(known, service)
+            if not port:
+                return ""
             return f"{inside[2]}/{inside[1]}:{port}" if inside is not None else f"{host}:{port}"
+        wanted = name or str(port)
+        port = next((item.port for item in known.spec.ports if wanted in _known_as(item)), 0)
+        if not port:
+            return ""
         return f"{namespace}/{service.name}:{port}"
+
+
+def _known_as(port: ServicePort) -> tuple[str, ...]:
+    """What an Ingress may call a port: the first that is called so is meant (`serviceEndpoints`)."""
+    return str(port.port), port.name, "" if port.target_port is None else str(port.target_port)
+
+
+def _external_port(service: Service, asked: IngressServiceBackend) -> int:
+    """`externalNamePorts`: a port that the Service has, by its `targetPort`, else the number itself; 0: none."""
+    port, name = asked.port.number, asked.port.name
+    for item in service.spec.ports:
+        if (name and item.name == name) or (port and item.port == port):
+            return item.target_port if isinstance(item.target_port, int) and item.target_port else item.port
+    return port
 
 
 def _paths(item: Ingress) -> Iterable[tuple[str, str, HTTPIngressPath]]:
@@ -279,17 +296,22 @@ def _add(server: Server, path: HTTPIngressPath, place: tuple[str, str], rules: R
     server.www |= rules.www
 
 
-def _is_certified(host: str, item: Ingress) -> bool:
+def _is_certified(host: str, item: Ingress, objects: Objects) -> bool:
     """`extractTLSSecretName`: by the names of `spec.tls`, else by those of the certificates.
 
-    Which names a certificate has is not known: it is taken to have those that it is listed for, and to fit where no
-    names are listed.
+    A certificate that is not known is taken to have the names that it is listed for, and to fit where none are listed.
     """
     for entry in item.spec.tls:
         if host.lower() in {name.lower() for name in entry.hosts}:
             return True  # without a Secret it is the controller's own certificate
     wildcard = f"*.{host.partition('.')[2]}"
-    return any(entry.secret_name and (not entry.hosts or wildcard in entry.hosts) for entry in item.spec.tls)
+    for entry in item.spec.tls:
+        names = objects.certificates.get((item.namespace, entry.secret_name))
+        if names is not None and {host.lower(), wildcard} & {name.lower() for name in names}:
+            return True
+        if names is None and entry.secret_name and (not entry.hosts or wildcard in entry.hosts):
+            return True
+    return False
 
 
 def _updated(locations: list[Location]) -> list[Location]:

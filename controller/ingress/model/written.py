@@ -134,6 +134,8 @@ def networks(text: str) -> tuple[Network, ...] | None:
     """The blocks of a list (`ParseIPNets`); None: one of them is none, which spoils all."""
     found: list[Network] = []
     for item in text.split(","):
+        if "%" in item:
+            return None  # `net.ParseIP` takes no zone
         try:
             found.append(ipaddress.ip_network(item.strip(), strict=False))
         except ValueError:

@@ -95,6 +95,10 @@ class Nginx:
         answers_everywhere=True,
         adds_slash=True,
         splits_prefixes=True,
+        field_first=True,
+        last_name_first=True,
+        takes_target_ports=True,
+        has_port_maps=True,
         # "Redirect and rewrite can affect the catch all behavior, skip for now" (`createServers`)
         not_of_all_hosts=(AppRoot, HttpsRedirect, Redirect, RegexPaths, Rewrite, WwwRedirect),
     )

@@ -64,7 +64,6 @@ _SETTINGS: Mapping[str, tuple[Aspect, ...]] = {
     "block-user-agents": ("access",),
     "block-referers": ("access",),
     "global-auth-url": ("access", "closed"),
-    "no-auth-locations": ("access",),
     "proxy-set-headers": ("request-fields",),
     "http-redirect-code": ("redirect-status",),
     "hsts-max-age": ("answer-fields",),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from ...api.ingress import Ingress
 from ..expressions import quoted
 
 #: Path and query, as the request has them.
@@ -33,6 +34,10 @@ _VARIABLES = {
     "uri": "request.path",
 }
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+#: What the template sets for each location: the same for all of an Ingress that has one backend.
+_OF_INGRESSES = re.compile(
+    r"\$(?:\{(namespace|ingress_name|service_(?:name|port))\}|(namespace|ingress_name|service_(?:name|port))\b)"
+)
 
 
 class Said(NamedTuple):
@@ -45,6 +50,19 @@ class Said(NamedTuple):
 
     text: str
     computed: bool
+
+
+def of_ingress(text: str, item: Ingress) -> str:
+    """A text with what the template says of the Ingress and its Service; several Services have no common name."""
+    known = {"namespace": item.namespace, "ingress_name": item.name}
+    paths = [path.backend for rule in item.spec.rules for path in (rule.http.paths if rule.http is not None else ())]
+    services = {service for path in paths if (service := path.of_service()) is not None}
+    if item.default_backend is not None:
+        services.add(item.default_backend)
+    if len(services) == 1:
+        service = services.pop()
+        known |= {"service_name": service.name, "service_port": service.port.name or str(service.port.number)}
+    return _OF_INGRESSES.sub(lambda found: known.get(found[1] or found[2], found[0]), text)
 
 
 def said(text: str) -> Said | None:

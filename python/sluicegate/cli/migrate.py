@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TextIO
 
 from sluicegate import __version__
-from sluicegate.checks import native_checks
+from sluicegate.checks import certificate_names, native_checks
 from sluicegate.controller.api import CLUSTER, Diagnostic
 from sluicegate.controller.api.names import is_label, is_subdomain
 from sluicegate.controller.ingress import NGINX, PROVIDERS, Manifest, Name, Options, Provider, convert
@@ -197,6 +197,7 @@ def _options(given: argparse.Namespace) -> Options:
         gateway_exists=bool(given.existing_gateway),
         standard_only=bool(given.standard_only),
         pattern_error=lambda pattern: checks.pattern(pattern).error,
+        certificate_names=certificate_names,
     )
 
 

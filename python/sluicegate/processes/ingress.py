@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import msgspec
 
-from sluicegate.checks import native_checks
+from sluicegate.checks import certificate_names, native_checks
 from sluicegate.controller.api import Diagnostic, ObjectKey, Origin, placed_at
 from sluicegate.controller.api.names import VIRTUAL, is_label, is_subdomain
 from sluicegate.controller.ingress import PROVIDERS, Cause, Loss, Name, Options
@@ -50,6 +50,7 @@ def served_of(wanted: Wanted, controller_name: str) -> Served:
         config_map=_name("--ingress-config-map", wanted.config_map),
         default_certificate=_name("--ingress-default-certificate", wanted.default_certificate),
         pattern_error=lambda pattern: checks.pattern(pattern).error,
+        certificate_names=certificate_names,
     )
     if wanted.classes:
         first, *others = wanted.classes

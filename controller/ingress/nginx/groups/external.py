@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from sluicegate.words import listed
 
 from ... import values
-from ...features import Closed, ExternalAuth, Feature
+from ...features import Closed, ExternalAuth, Feature, OpenPaths
 from ...losses import Cause
 from ...reading import Reading
 from ..asked_fields import asked_fields
@@ -69,6 +69,14 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 def read(reading: Reading) -> Iterator[Feature]:
     """Make features of the annotations of the group."""
+    yield from _asked(reading)
+    if reading.value("auth-url") or reading.value("auth-type") or reading.settings.is_written("global-auth-url"):
+        written = reading.settings.value("no-auth-locations")
+        paths = tuple(item for item in values.words(written.text) if values.is_path(item))
+        yield OpenPaths(causes=(written.cause,), paths=paths)
+
+
+def _asked(reading: Reading) -> Iterator[Feature]:
     url, settings = reading.value("auth-url"), reading.settings
     if url is not None:
         fields, computed = asked_fields(reading, reading.value("auth-request-redirect"))

@@ -12,19 +12,21 @@ from ...features import Feature, Field, RequestHeaders, ResponseHeaders, Upstrea
 from ...losses import Cause
 from ...reading import Reading
 from ..field_maps import fields_of_map
-from ..variables import said
+from ..variables import of_ingress, said
 
 
 def read(reading: Reading) -> Iterator[Feature]:
     """Make features of the annotations of the group."""
     host = reading.value("upstream-vhost")
-    if host is not None and "$" in host.text:
+    name = of_ingress(host.text, reading.ingress) if host is not None else ""
+    if "$" in name:
         message = "variables of nginx have no place in a route: the host stays"
-        reading.tell("upstream-vhost", "no-equivalent", message, "write the name itself")
-    elif host is not None and not values.is_host(host.text.partition(":")[0].lower()):
+        remedy = "write the name itself; for $service_name give each Service an Ingress of its own"
+        reading.tell("upstream-vhost", "no-equivalent", message, remedy)
+    elif host is not None and not values.is_host(name.partition(":")[0].lower()):
         reading.tell("upstream-vhost", "invalid", "it is no host: the host of the request stays", "correct the name")
     elif host is not None:
-        yield UpstreamHost(causes=(host.cause,), host=host.text)
+        yield UpstreamHost(causes=(host.cause,), host=name)
     yield from _requests(reading)
     yield from _responses(reading)
 
@@ -37,7 +39,8 @@ def _requests(reading: Reading) -> Iterator[Feature]:
     settings = reading.settings
     if settings.is_written("proxy-set-headers"):
         given = settings.value("proxy-set-headers")
-        for name, value in fields_of_map(reading, given):
+        for name, text in fields_of_map(reading, given):
+            value = of_ingress(text, reading.ingress)
             filled = said(value)
             if filled is None:
                 message = f"{name} has a variable of nginx that nothing here is like: it is not set"

@@ -15,6 +15,7 @@ from ...features import Closed, Feature
 from ...reading import Reading
 from ...settings import Value
 from ..directives import Directive, Draft, parse, take
+from ..variables import of_ingress
 
 _OF_HTTP = ("configuration-snippet", "server-snippet")
 
@@ -22,8 +23,9 @@ _DIRECTIVE = re.compile(r"(?:^|[;{}])\s*([a-z_][a-z0-9_]*)", re.MULTILINE)
 _COMMENT = re.compile(r"#[^\n]*")
 _QUOTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
 
-#: What refuses requests: nothing must go on without it, where snippets are honoured at all.
-_REFUSING = frozenset({"deny", "allow", "auth_basic", "auth_request", "auth_jwt", "satisfy"})
+#: What refuses requests: nothing must go on without it, where snippets are honoured at all. `allow` alone refuses
+#: nobody: it stands before a `deny`, or takes back that of a server.
+_REFUSING = frozenset({"deny", "auth_basic", "auth_request", "auth_jwt", "satisfy"})
 #: The same in a text that is no configuration.
 _PROTECTS = re.compile(rf"(?:^|[;{{}}])\s*(?:{'|'.join(sorted(_REFUSING))}|return\s+[4-5]\d\d)\b", re.MULTILINE)
 _CANARY = "nginx.ingress.kubernetes.io/canary"
@@ -126,7 +128,7 @@ def _taken(name: str, found: Value, reading: Reading) -> Iterator[Feature]:
     """The features of one snippet; tells what of it nothing says."""
     of_server = "server" in name
     draft = Draft(found.cause, of_server, reading.is_expressible)
-    directives = parse(found.text)
+    directives = parse(found.text if of_server else of_ingress(found.text, reading.ingress))
     untaken = [item for item in directives or () if not take(item, draft)]
     left = list(dict.fromkeys(item.name for item in untaken)) if directives is not None else _named(found.text)
     protects = any(map(_protects, untaken)) if directives is not None else _PROTECTS.search(_plain(found.text))

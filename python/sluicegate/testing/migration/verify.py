@@ -118,6 +118,9 @@ def objects_of(inventory: Inventory, options: ConversionOptions) -> Objects:
         services=inventory.services,
         secrets=inventory.secrets,
         config_maps=inventory.config_maps,
+        certificates={
+            name: names for name, item in inventory.secrets.items() if (names := options.certificate_names(item))
+        },
         settings=settings,
         ingress_class=options.ingress_class,
     )
