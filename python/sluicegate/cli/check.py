@@ -25,11 +25,11 @@ from sluicegate.words import count, one_line, suggestion
 
 from .checked import REFERENCE_CODES, checked, closed_policies, refused_objects
 from .cluster_error import ClusterError
-from .cluster_options import KUBECONFIG, KUBERNETES, misused, of_cluster
+from .cluster_options import KUBERNETES, misused, of_cluster
 from .destination import Destination, destination_of
 from .exit_status import ExitStatus
 from .ingress_options import INGRESS_SETTINGS
-from .manifests import BACKEND, COLOR, CONTROLLER_NAME, settings_of
+from .manifests import BACKEND, COLOR, CONTROLLER_NAME, DESTINATION, KUBECONFIG, settings_of
 from .options import CONFIG, PATHS, Command, Option
 from .output import write_json, write_lines
 from .roles import refuse
@@ -233,13 +233,7 @@ COMMAND = Command(
     options=(
         KUBERNETES,
         KUBECONFIG,
-        Option(
-            ("--for",),
-            "What the manifests are for: a cluster, or sluicegate serve.",
-            "what they look like",
-            choices=("cluster", "standalone"),
-            name="destination",
-        ),
+        DESTINATION,
         Option(("--fail-on",), "The least that makes the exit status 1.", "error", choices=("error", "warning")),
         Option(("--ignore",), "Leave out problems of this code (docs/diagnostics.md).", "none", "CODE", repeats=True),
         CONTROLLER_NAME,

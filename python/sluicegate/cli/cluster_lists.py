@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from sluicegate.controller.api import Severity
 from sluicegate.controller.sources.kubernetes.client import ApiError, Client, decoded
 from sluicegate.controller.sources.kubernetes.resources import Resource
 
@@ -38,6 +40,24 @@ async def listed(client: Client, resource: Resource) -> list[dict[str, Any]]:
             if error.status != 404 or each is versions[-1]:
                 raise
     return []
+
+
+async def one(
+    client: Client, resource: Resource, namespace: str, name: str, tell: Callable[[Severity, str, str], None]
+) -> dict[str, Any] | None:
+    """The object of a name, with its kind and `apiVersion`; None: there is none, or it cannot be read, which is told.
+
+    Raises:
+        ApiError: the answer is not the API server's.
+    """
+    about = f"{resource.kind}/{namespace}/{name}"
+    try:
+        answer = await client.get(resource.path(namespace, name))
+    except ApiError as error:
+        if error.status != 404:
+            tell("warning", about, f"it cannot be read, and counts as missing: {error}")
+        return None
+    return named(resource, decoded(answer, dict[str, Any], about))
 
 
 async def _pages(client: Client, resource: Resource) -> list[dict[str, Any]]:

@@ -15,13 +15,13 @@ from sluicegate.controller.api.kinds import BY_NAME, TABLE
 from sluicegate.controller.sources.files import Document, Reader
 from sluicegate.controller.sources.files.content import Content
 from sluicegate.controller.sources.files.reader import File, Progress, Reading
-from sluicegate.controller.sources.kubernetes.client import ApiError, Client, decoded
+from sluicegate.controller.sources.kubernetes.client import ApiError, Client
 from sluicegate.controller.sources.kubernetes.resources import BY_KIND, Resource
 from sluicegate.testing.offline import ASKED_BY_NAME, Offline, load_cluster
 
 from .cluster_client import ask_cluster
 from .cluster_error import ClusterError
-from .cluster_lists import listed, named
+from .cluster_lists import listed, one
 from .exit_status import ExitStatus
 
 #: Requests at once for what is asked for by name.
@@ -117,14 +117,8 @@ class _Look:
         return len(self._documents) + len(self._problems) > known
 
     async def _get(self, resource: Resource, namespace: str, name: str) -> list[dict[str, Any]]:
-        about = f"{resource.kind}/{namespace}/{name}"
-        try:
-            answer = await self._client.get(resource.path(namespace, name))
-        except ApiError as error:
-            if error.status != 404:
-                self._tell("warning", about, f"it cannot be read, and counts as missing: {error}")
-            return []
-        return [named(resource, decoded(answer, dict[str, Any], about))]
+        found = await one(self._client, resource, namespace, name, self._tell)
+        return [] if found is None else [found]
 
     async def _list(self, resource: Resource) -> list[dict[str, Any]]:
         name = resource.qualified_name

@@ -11,16 +11,9 @@ from sluicegate.words import one_line
 
 from .cluster_error import NO_CLIENT, ClusterError
 from .exit_status import ExitStatus
-from .options import Option, setting
+from .options import Option
 
 KUBERNETES = Option(("--kubernetes",), "Look at a cluster instead of files; nothing is written.", "files")
-KUBECONFIG = setting(
-    Settings,
-    "kubeconfig",
-    "With --kubernetes: how to reach the cluster.",
-    "PATH",
-    default="the pod's own account, else $KUBECONFIG",
-)
 
 
 def misused(given: argparse.Namespace) -> str:

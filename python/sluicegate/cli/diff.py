@@ -21,7 +21,7 @@ from .diff_markdown import markdown_of
 from .diff_report import DiffReport, SetReport, lines_of
 from .exit_status import ExitStatus
 from .ingress_options import INGRESS_SETTINGS
-from .manifests import COLOR, CONTROLLER_NAME, settings_of
+from .manifests import COLOR, CONTROLLER_NAME, DESTINATION, settings_of
 from .options import CONFIG, Command, Option
 from .output import write_json, write_lines
 from .roles import refuse
@@ -127,13 +127,7 @@ COMMAND = Command(
     paths="Two sets of manifests, each a file or a directory; - for standard input.",
     metavar="OLD NEW",
     options=(
-        Option(
-            ("--for",),
-            "What the manifests are for: a cluster, or sluicegate serve.",
-            "what they look like",
-            choices=("cluster", "standalone"),
-            name="destination",
-        ),
+        DESTINATION,
         Option(("--seed",), "Of the requests: the same seed, the same requests.", "0", "N"),
         CONTROLLER_NAME,
         *INGRESS_SETTINGS,

@@ -16,11 +16,11 @@ from sluicegate.testing.request import Connection, Request, RequestError, from_c
 from sluicegate.testing.table import Table
 
 from .cluster_error import ClusterError
-from .cluster_options import KUBECONFIG, KUBERNETES, misused, of_cluster, tell_unread
+from .cluster_options import KUBERNETES, misused, of_cluster, tell_unread
 from .exit_status import ExitStatus
 from .explanation import Explanation, explain
 from .ingress_options import INGRESS_SETTINGS
-from .manifests import BACKEND, COLOR, CONTROLLER_NAME, settings_of
+from .manifests import BACKEND, COLOR, CONTROLLER_NAME, KUBECONFIG, settings_of
 from .one_gateway import only_gateway
 from .options import CONFIG, PATHS, Command, Option, setting
 from .output import OUTPUT, write_json, write_lines

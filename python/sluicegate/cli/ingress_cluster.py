@@ -16,10 +16,10 @@ from sluicegate.controller.api.ingress import INGRESS_KINDS
 from sluicegate.controller.ingress import Conversion, Inventory, Options, Provider, convert
 from sluicegate.controller.ingress.convert import Progress
 from sluicegate.controller.ingress.looked import Looked
-from sluicegate.controller.sources.kubernetes.client import ApiError, Client, decoded
+from sluicegate.controller.sources.kubernetes.client import ApiError, Client
 from sluicegate.controller.sources.kubernetes.resources import INGRESS_RESOURCES, Resource
 
-from .cluster_lists import listed, named
+from .cluster_lists import listed, one
 from .ingress_files import IngressFiles
 
 #: Requests at once for what is asked for by name.
@@ -119,14 +119,8 @@ class _Reading:
         return bool(found)
 
     async def _get(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        about = f"{resource.kind}/{namespace}/{name}"
-        try:
-            answer = await self._client.get(resource.path(namespace, name))
-        except ApiError as error:
-            if error.status != 404:
-                self._tell("warning", about, f"it cannot be read, and counts as missing: {error}")
-            return None
-        return self._decoded(resource, named(resource, decoded(answer, dict[str, Any], about)))
+        found = await one(self._client, resource, namespace, name, self._tell)
+        return None if found is None else self._decoded(resource, found)
 
     async def _list(self, resource: Resource, *, needed: bool) -> list[Object]:
         """All objects of a kind, in the newest version that the cluster has.

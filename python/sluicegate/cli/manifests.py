@@ -8,7 +8,7 @@ import os
 from sluicegate.processes.settings import Settings, load_offline_settings
 
 from .ingress_options import INGRESS_SETTINGS
-from .options import setting
+from .options import Option, setting
 
 CONTROLLER_NAME = setting(
     Settings, "controller_name", "controllerName of the GatewayClasses whose Gateways are meant.", "NAME"
@@ -28,6 +28,20 @@ BACKEND = setting(
     "Where the program of a Service listens, in place of EndpointSlices: default/cart=127.0.0.1:9001.",
     "SERVICE=ADDRESS:PORT",
     default="EndpointSlices say it",
+)
+KUBECONFIG = setting(
+    Settings,
+    "kubeconfig",
+    "With --kubernetes: how to reach the cluster.",
+    "PATH",
+    default="the pod's own account, else $KUBECONFIG",
+)
+DESTINATION = Option(
+    ("--for",),
+    "What the manifests are for: a cluster, or sluicegate serve.",
+    "what they look like",
+    choices=("cluster", "standalone"),
+    name="destination",
 )
 
 

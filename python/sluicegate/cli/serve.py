@@ -10,7 +10,7 @@ from sluicegate.processes.settings import Settings, load_settings
 
 from . import roles
 from .ingress_options import INGRESS_SETTINGS, status_setting
-from .manifests import BACKEND, COLOR, SELF_SIGNED
+from .manifests import BACKEND, COLOR, KUBECONFIG, SELF_SIGNED
 from .options import CONFIG, PATHS, Command, Option, setting
 
 #: Options that are settings, in the order of the help; those of a cluster come last.
@@ -81,13 +81,7 @@ _SETTINGS = (
         "With --kubernetes: time for which a certificate serves on after its Secret is gone.",
         "SECONDS",
     ),
-    setting(
-        Settings,
-        "kubeconfig",
-        "With --kubernetes: how to reach the cluster.",
-        "PATH",
-        default="the pod's own account, else $KUBECONFIG",
-    ),
+    KUBECONFIG,
 )
 
 

@@ -14,11 +14,11 @@ from sluicegate.testing.offline import Offline, load_offline
 from sluicegate.words import count
 
 from .cluster_error import ClusterError
-from .cluster_options import KUBECONFIG, KUBERNETES, misused, of_cluster
+from .cluster_options import KUBERNETES, misused, of_cluster
 from .destination import destination_of
 from .exit_status import ExitStatus
 from .ingress_options import INGRESS_SETTINGS
-from .manifests import BACKEND, COLOR, CONTROLLER_NAME, settings_of
+from .manifests import BACKEND, COLOR, CONTROLLER_NAME, KUBECONFIG, settings_of
 from .options import CONFIG, PATHS, Command
 from .output import OUTPUT, write_json, write_lines
 from .roles import refuse
