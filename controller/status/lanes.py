@@ -2,8 +2,8 @@
 
 A burst of routes must leave the API server to those who create them, and a Gateway's count of routes must not wait
 behind a thousand routes. Rules:
-- Routes are written `ROUTE_WORKERS` at a time. Where more than `BURST` of them wait it is one at a time, and each write
-  is followed by a rest: a long one while routes go on coming, a short one once they do no more.
+- Routes are written `ROUTE_WORKERS` at a time. Where more than `BURST` of them wait and more come it is one at a
+  time, and each write is followed by a rest.
 - In a burst the newest and the oldest route take turns: who asks for one route's status has made it just now.
 """
 
@@ -15,8 +15,8 @@ from ..api import ROUTE_KINDS, ObjectKey
 ROUTE_WORKERS = 2
 #: Routes that wait from which on they are a burst.
 BURST = 32
-#: How many times as long as a write the rest after it is: while routes go on coming, and then.
-LONG, SHORT = 4.0, 0.5
+#: How many times as long as a write the rest after it is.
+REST = 4.0
 #: Seconds of a rest at most.
 LONGEST = 1.0
 #: Seconds without another route after which they go on coming no more.
@@ -64,7 +64,7 @@ class Lanes:
         key = next((key for key in self._others if key not in self._busy), None)
         if key is not None:
             del self._others[key]
-        elif now >= self._due and self._busy_routes < (1 if self._is_burst else ROUTE_WORKERS):
+        elif now >= self._due and self._busy_routes < (1 if self._go_on_coming(now) else ROUTE_WORKERS):
             self._newest = self._is_burst and not self._newest
             order = reversed(self._routes) if self._newest else iter(self._routes)
             key = next((key for key in order if key not in self._busy), None)
@@ -81,9 +81,12 @@ class Lanes:
         if key.kind not in ROUTE_KINDS:
             return now
         self._busy_routes -= 1
-        if self._is_burst:
-            self._due = now + min(seconds * (LONG if now - self._came < QUIET else SHORT), LONGEST)
+        if self._go_on_coming(now):
+            self._due = now + min(seconds * REST, LONGEST)
         return self._due
+
+    def _go_on_coming(self, now: float) -> bool:
+        return self._is_burst and now - self._came < QUIET
 
     @property
     def _is_burst(self) -> bool:

@@ -75,20 +75,26 @@ class Api:
     def create_all(self, items: Sequence[Object], clients: int = 8) -> None:
         """Create many objects of one kind and namespace, over some connections at once."""
         path = path_of(items[0]["kind"], items[0]["metadata"].get("namespace", ""))
+        self._call_all("POST", [(path, json.dumps(item)) for item in items], clients)
+
+    def delete_all(self, kind: str, namespace: str, names: Iterable[str]) -> None:
+        """Delete many objects; the API server cuts a request off that deletes a whole collection after a minute."""
+        self._call_all("DELETE", [(path_of(kind, namespace, name), None) for name in names])
+
+    def _call_all(self, method: str, asked: Sequence[tuple[str, str | None]], clients: int = 8) -> None:
+        """Ask for paths, with bodies, over some connections at once."""
         headers = {**self._headers, "Content-Type": "application/json"}
 
-        def create(part: Sequence[Object]) -> None:
-            connection = http.client.HTTPSConnection(NODE_ADDRESS, API_PORT, context=self._tls, timeout=LIMIT)
-            for item in part:
-                connection.request("POST", path, json.dumps(item), headers)
-                response = connection.getresponse()
-                said = response.read()
-                if response.status >= 400:
-                    raise ApiError(response.status, said.decode(errors="replace"))
-            connection.close()
+        def call(part: Sequence[tuple[str, str | None]]) -> None:
+            with closing(
+                http.client.HTTPSConnection(NODE_ADDRESS, API_PORT, context=self._tls, timeout=LIMIT)
+            ) as connection:
+                for path, body in part:
+                    connection.request(method, path, body, headers)
+                    answered(connection.getresponse(), f"{method} {path}").read()
 
         with ThreadPoolExecutor(clients) as pool:
-            list(pool.map(create, [items[first::clients] for first in range(clients)]))
+            list(pool.map(call, [asked[first::clients] for first in range(clients)]))
 
     def apply(self, items: str | Iterable[Object], namespace: str = "default") -> None:
         """Apply YAML documents, or objects; those without a namespace go into this one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sluicegate.controller.api import ObjectKey
-from sluicegate.controller.status.lanes import BURST, LONG, LONGEST, QUIET, ROUTE_WORKERS, SHORT, Lanes
+from sluicegate.controller.status.lanes import BURST, LONGEST, QUIET, REST, ROUTE_WORKERS, Lanes
 
 GATEWAY = ObjectKey("Gateway", "default", "gateway")
 
@@ -46,21 +46,25 @@ def test_in_a_burst_one_is_written_at_a_time_the_oldest_and_the_newest_in_turn()
     assert order == [route(last), route(0), route(last - 1), route(1)]
 
 
-def test_the_rest_is_long_while_routes_go_on_coming() -> None:
+def test_each_write_is_followed_by_a_rest_while_routes_go_on_coming() -> None:
     lanes = with_routes(BURST + 5)
     key = lanes.take(0.0)
     assert key is not None
     due = lanes.written(key, 0.01, 0.01)
-    assert due == 0.01 + 0.01 * LONG
+    assert due == 0.01 + 0.01 * REST
     assert lanes.take(0.011) is None
     key = lanes.take(due)
     assert key is not None
-    later = due + QUIET + 1.0
-    assert lanes.written(key, 0.01, later) == later + 0.01 * SHORT
-    key = lanes.take(later + 1.0)
-    assert key is not None
-    lanes.push(route(BURST + 5), later + 1.0)
-    assert lanes.written(key, 30.0, later + 1.0) == later + 1.0 + LONGEST
+    lanes.push(route(BURST + 5), due)
+    assert lanes.written(key, 30.0, due) == due + LONGEST
+
+
+def test_once_no_route_comes_any_more_what_is_left_of_a_burst_is_written_without_a_rest() -> None:
+    lanes, now = with_routes(BURST + 5), QUIET
+    last = route(BURST + 4)
+    assert [lanes.take(now) for _ in range(ROUTE_WORKERS + 1)] == [last, route(0), None]
+    assert lanes.written(last, 0.01, now + 0.01) <= now + 0.01
+    assert lanes.take(now + 0.01) == route(BURST + 3)
 
 
 def test_an_object_is_not_written_twice_at_once() -> None:
