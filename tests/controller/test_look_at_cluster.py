@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -180,6 +181,27 @@ def test_status_says_why_not_with_field_and_remedy(tmp_path: Path) -> None:
             lost = next(item for item in report["objects"] if item["object"] == "HTTPRoute/shop/lost")
             assert (report["source"], report["failed"], lost["good"]) == ("cluster", True, False)
             assert lost["problems"][0]["remedy"]
+
+    run(scenario())
+
+
+def test_graph_draws_what_a_cluster_has(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with cluster(tmp_path) as it:
+            it.server.put(ROUTES, route("lost", "gone"))
+            ended = await it.run("graph")
+            assert (ended.status, ended.err) == (0, ""), ended
+            numbers = dict(re.findall(r'^  (n\d+)[({\[]+"([^<"]*)', ended.out, re.MULTILINE))
+            names = {name: number for number, name in numbers.items()}
+            cart, service = names["HTTPRoute shop/cart"], names["Service shop/cart:80"]
+            listener = next(number for name, number in names.items() if name == "http")
+            for line in (
+                f"{names['Gateway shop/edge']} --> {listener}",
+                f"{listener} --> {cart}",
+                f"{cart} --> {service}",
+            ):
+                assert f"\n  {line}\n" in ended.out
+            assert "BackendNotFound" in ended.out
 
     run(scenario())
 

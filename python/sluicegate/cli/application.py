@@ -26,6 +26,7 @@ COMMANDS = {
     "explain": "Say which route takes a request, and why others do not.",
     "status": "Say what of Gateways and routes is accepted and programmed, and why not.",
     "diff": "Say which requests two sets of manifests answer otherwise.",
+    "graph": "Draw Gateways, listeners, routes, backends and policies.",
     "translate": "Print the engine's configuration, without secrets.",
     "migrate": "Convert Ingresses to Gateway API manifests, and say what is lost.",
     "controller": "The control plane of a cluster.",
