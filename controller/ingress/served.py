@@ -24,13 +24,13 @@ from ..api import Gateway, ListenerSet, Object, ObjectKey, decode
 from ..api.gateway import FrontendTLS
 from ..api.ingress import Ingress, IngressClass
 from ..api.names import VIRTUAL
+from ..looked import Looked, changes
 from ..store.snapshot import Table
 from ..store.store import Apply, Delete, Event
 from .convert import Conversion, convert
 from .emit import Manifest
 from .groups import groups
 from .inventory import Inventory, Lines, Place, no_lines
-from .looked import Looked, changes
 from .losses import Cause, Ledger, Loss
 from .options import Name, Options
 from .own_gateway import OWN_GATEWAY, own_gateway

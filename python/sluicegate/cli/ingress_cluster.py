@@ -15,7 +15,7 @@ from sluicegate.controller.api import CLUSTER, Code, DecodeError, Diagnostic, Ob
 from sluicegate.controller.api.ingress import INGRESS_KINDS
 from sluicegate.controller.ingress import Conversion, Inventory, Options, Provider, convert
 from sluicegate.controller.ingress.convert import Progress
-from sluicegate.controller.ingress.looked import Looked
+from sluicegate.controller.looked import Looked
 from sluicegate.controller.sources.kubernetes.client import ApiError, Client
 from sluicegate.controller.sources.kubernetes.resources import INGRESS_RESOURCES, Resource
 

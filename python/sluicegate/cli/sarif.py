@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sluicegate.controller.api import CLUSTER, Diagnostic, readable
-from sluicegate.controller.ingress import Fate, Loss
-from sluicegate.testing.migration import Difference
 
-from .migration_report import MigrationReport
 from .sarif_rules import DIFFERENT_ANSWER, rule
+
+if TYPE_CHECKING:  # what no diagnostic needs is not loaded for `check`
+    from sluicegate.controller.ingress import Fate, Loss
+    from sluicegate.testing.migration import Difference
+
+    from .migration_report import MigrationReport
 
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 _LEVELS_OF_FATES: dict[Fate, str] = {

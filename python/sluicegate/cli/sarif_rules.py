@@ -5,10 +5,12 @@ Ids are those of `--output json`. A test holds the sentences of codes against `d
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sluicegate.controller.api import Code
-from sluicegate.controller.ingress import Fate
+
+if TYPE_CHECKING:  # what no diagnostic needs is not loaded for `check`
+    from sluicegate.controller.ingress import Fate
 
 _PAGES = "https://github.com/sluicegate/sluicegate/blob/main/docs"
 

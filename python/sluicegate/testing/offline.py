@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sluicegate import ir
 from sluicegate.checks import native_checks
-from sluicegate.controller.ingress.looked import Looked
+from sluicegate.controller.looked import Looked
 from sluicegate.controller.sources.files import Reader
 from sluicegate.controller.sources.files.judge import Validate
 from sluicegate.controller.sources.files.reader import Progress
