@@ -22,7 +22,7 @@ _CERTIFICATE = frozenset({"CERTIFICATE", "X509 CERTIFICATE"})
 _CONTAINERS = frozenset({"PKCS7", "PKCS #7 SIGNED DATA", "CMS"})
 
 #: A boundary that lost hyphens, or its other half; between blocks there is to be none.
-_STRAY = re.compile(r"(?i)(?:begin|end)[ \t]+(?:[a-z0-9]+[ \t]+){0,2}certificate[ \t]*[-\u0080-\U0010ffff]")
+_STRAY = re.compile(r"(?i)(?:begin|end)[ \t]+(?:[a-z0-9]+[ \t]+){0,2}certificate[ \t]*(?-i:[-\u0080-\U0010ffff])")
 
 _BODY = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 _SPACE = re.compile(r"[ \t\n\r\f\v]+")
