@@ -25,6 +25,7 @@ COMMANDS = {
     "check": "Say what the API server and the controller would say about manifests.",
     "explain": "Say which route takes a request, and why others do not.",
     "status": "Say what of Gateways and routes is accepted and programmed, and why not.",
+    "top": "Show live rates, errors and latencies of each route of a running gateway.",
     "diff": "Say which requests two sets of manifests answer otherwise.",
     "graph": "Draw Gateways, listeners, routes, backends and policies.",
     "translate": "Print the engine's configuration, without secrets.",

@@ -23,7 +23,8 @@ MEANINGS = {
     "`status`: something is not accepted or programmed, or cannot be read. `translate`, `diff`, `graph`: a manifest "
     "cannot be read. `migrate`: the same, there is no Ingress, or (`--verify`) an answer differs and nothing says so, "
     "or there is no model to ask. `serve`: less would be served than is named (without `--keep-going`). `controller`: "
-    "the admin port is taken. With `--kubernetes`: the cluster does not answer, or may not be read",
+    "the admin port is taken. `top`: the gateway does not answer, or no more. "
+    "With `--kubernetes`: the cluster does not answer, or may not be read",
     ExitStatus.USAGE: "a command line, a setting, or a path that is named cannot be used; `controller`, and "
     "whatever has `--kubernetes`: no API server is configured. Nothing was done",
     ExitStatus.DIFFERENT: "`migrate`: all could be read, and something is lost or different; the report says what. "

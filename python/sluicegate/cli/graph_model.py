@@ -258,7 +258,8 @@ class _Drawn:
     def _not_served(self) -> None:
         """Objects that the API server would not take: they have a place, and lead nowhere."""
         roles: dict[str, Role] = {"Gateway": "gateway", "ListenerSet": "listenerset"}
-        roles |= dict.fromkeys(ROUTE_KINDS, "route") | dict.fromkeys(POLICY_KINDS, "policy")
+        roles.update((kind, "route") for kind in ROUTE_KINDS)
+        roles.update((kind, "policy") for kind in POLICY_KINDS)
         for name, reason in sorted(self._refused.items()):
             key = ObjectKey.parse(name)
             # One that was read has its reasons, and its other copy is not it.

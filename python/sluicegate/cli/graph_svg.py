@@ -30,6 +30,8 @@ _HEADINGS = {
     "route": "routes",
     "backend": "backends",
 }
+#: Columns that are set beside routes: what leads to these from the nearest on, then what they lead to.
+_BESIDE: tuple[Role, ...] = ("listener", "listenerset", "gateway", "backend")
 #: Hues of lines, so that neighbours differ.
 _HUES = (211, 130, 28, 280, 340, 175, 55, 250)
 #: What XML does not allow, besides what `one_line` takes.
@@ -145,7 +147,8 @@ def _stack(boxes: Mapping[str, _Box], ways: Sequence[Edge]) -> None:
     routes = columns_of["route"]
     routes.sort(key=lambda box: (first.get(box.node.id, len(rank)), rank[box.node.id]))
     _place(routes, {})
-    for role, forward in (("listener", True), ("listenerset", True), ("gateway", True), ("backend", False)):
+    for role in _BESIDE:
+        forward = role != "backend"
         near: dict[str, float] = {}
         for edge in ways:
             own, other = (edge.source, edge.target) if forward else (edge.target, edge.source)

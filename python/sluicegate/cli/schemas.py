@@ -30,6 +30,7 @@ from .explanation import Explanation
 from .init import InitReport
 from .migration_report import MigrationReport
 from .status_report import StatusReport
+from .top_figures import TopReport
 from .version import VersionReport
 
 VERSION = "v1"
@@ -101,6 +102,7 @@ SCHEMAS: dict[str, tuple[str, Callable[[], Schema]]] = {
     "serve": ("each line of `sluicegate serve --output json`", _serve),
     "status": ("a status as the controller writes it: `objects[].status` of `check`", _status),
     "status-report": ("`sluicegate status --output json`", lambda: _of(StatusReport)),
+    "top": ("each line of `sluicegate top --output json`", lambda: _of(TopReport)),
     "init": ("`sluicegate init --output json`", lambda: _of(InitReport)),
     "version": ("`sluicegate version --output json`", lambda: _of(VersionReport)),
 }
