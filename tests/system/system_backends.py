@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import h2.config
-import h2.connection
 import h2.events
+import system_http2
 
 LIMIT = 60.0
 
@@ -256,7 +256,7 @@ class Backend2(Backend):
             validate_outbound_headers=self.validates,
             normalize_outbound_headers=self.validates,
         )
-        state = h2.connection.H2Connection(configuration)
+        state = system_http2.connection(configuration)
         state.initiate_connection()
         connection.sendall(state.data_to_send())
         open_requests: dict[int, Received] = {}

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import h2.config
-import h2.connection
 import h2.events
 import h2.exceptions
+import system_http2
 from system_backends import read_fields
 
 LIMIT = 60.0
@@ -171,7 +171,7 @@ class Http2:
         configuration = h2.config.H2Configuration(
             header_encoding="utf-8", validate_outbound_headers=False, normalize_outbound_headers=False
         )
-        self.state = h2.connection.H2Connection(configuration)
+        self.state = system_http2.connection(configuration)
         self.state.initiate_connection()
         self.flush()
         self.goaways = 0
