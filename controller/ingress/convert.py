@@ -15,6 +15,7 @@ from .inventory import Inventory
 from .losses import Cause, Ledger, Loss
 from .options import Options
 from .other_maps import tell_other_maps
+from .port_maps import port_entries
 from .provider import Provider
 from .reading import Reading
 from .selection import selected
@@ -84,7 +85,8 @@ def convert(inventory: Inventory, provider: Provider, options: Options, progress
             tell_dropped(item, inventory, ledger)
     site = Site(features, of_services, provider, settings, inventory, ledger, options)
     site.build(ingresses)
-    objects, frontend = emit(site, Features(provider.of_gateway(settings, ledger)), output)
+    ports = port_entries(inventory, options, settings, ledger) if provider.traits.has_port_maps else ()
+    objects, frontend = emit(site, Features(provider.of_gateway(settings, ledger)), output, ports)
     if frontend is not None and options.gateway_exists and not options.virtual:
         for host in site:
             if host.clients is not None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: Who asks, by which scheme, and the port of that scheme, where controllers listen.
+CLIENT, SCHEME, PORT = "client.address", "request.scheme", "request.scheme == 'https' ? '443' : '80'"
+
 
 def quoted(text: str) -> str:
     """A text as CEL writes it."""

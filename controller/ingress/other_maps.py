@@ -5,38 +5,34 @@ Source: `--tcp-services-configmap`, `--udp-services-configmap` and `--configmap`
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from ..api.ingress import TextMap
 from .inventory import Inventory
 from .losses import Ledger
 from .options import Options
+from .port_maps import is_port_map
 from .provider import Provider
-
-_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
-#: `namespace/service:port`, and whether PROXY protocol is spoken to clients, and to the Service.
-_SERVICE = re.compile(r"[a-z0-9-]+/[a-z0-9.-]+:[A-Za-z0-9-]+(?::(?:PROXY)?){0,2}", re.ASCII)
 
 
 def tell_other_maps(inventory: Inventory, provider: Provider, options: Options, ledger: Ledger) -> None:
     """Tell of ports that are no Ingresses', and of settings that nobody has named."""
     if provider.traits.has_port_maps:
-        for item in inventory.config_maps.values():
-            _tell_ports(item, inventory, ledger)
+        for name, item in inventory.config_maps.items():
+            if name not in (options.tcp_services, options.udp_services):
+                _tell_ports(item, inventory, ledger)
     if options.config_map is None:
         found = [item for item in inventory.config_maps.values() if _is_settings(item, provider)]
         _tell_settings(found, provider, inventory, ledger)
 
 
 def _tell_ports(item: TextMap, inventory: Inventory, ledger: Ledger) -> None:
-    ports = {key: str(value).strip() for key, value in item.data.items()}
-    if not all(_PORT.fullmatch(key) and _SERVICE.fullmatch(value) for key, value in ports.items()):
+    if not is_port_map(item):
         return
-    protocol = "UDP" if "udp" in item.name else "TCP"
-    for key, value in ports.items():
-        message = f"port {key} goes to {value}: it is no Ingress's, and nothing is made of it"
-        remedy = f"give the Gateway a listener of protocol {protocol}, and write a {protocol}Route (docs/l4.md)"
+    option = "--udp-services-configmap" if "udp" in item.name else "--tcp-services-configmap"
+    for key, value in item.data.items():
+        message = f"port {key} goes to {str(value).strip()}: it is no Ingress's, and nothing is made of it"
+        remedy = f"give it by {option} {item.namespace}/{item.name} if it is meant"
         ledger.tell(inventory.of_key(item, key), "no-equivalent", message, remedy)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..api.ingress import Ingress
-from .features import Feature
+from .features import Feature, Field
 from .losses import Ledger
 from .reading import Reading
 from .rows import Setting, Table
@@ -37,6 +37,7 @@ class Traits:
         splits_prefixes: the prefix `/foo` is a location for `/foo/` and one for `/foo` alone.
         has_more_settings: its ConfigMap takes keys that the table of settings lacks.
         has_port_maps: its ConfigMaps of TCP and UDP ports have `namespace/service:port` by port.
+        forwarding: fields that backends get besides `X-Forwarded-For`, `-Proto` and `-Host`, as CEL over the request.
         not_of_all_hosts: features that an Ingress without rules does not have for what its default backend gets.
     """
 
@@ -52,6 +53,7 @@ class Traits:
     splits_prefixes: bool = False
     has_more_settings: bool = False
     has_port_maps: bool = False
+    forwarding: tuple[Field, ...] = ()
     not_of_all_hosts: tuple[type[Feature], ...] = ()
 
 

@@ -68,6 +68,11 @@ class Settings:
         """A setting that is a time, in seconds."""
         return values.seconds(self.value(key).text) or 0
 
+    def networks(self, key: str) -> tuple[str, ...]:
+        """A setting that is a list of CIDR blocks, without what is no block and without those that are everybody."""
+        blocks = map(values.network, values.words(self.value(key).text))
+        return tuple(item for item in blocks if item is not None and not item.endswith("/0"))
+
     def tell(self, ledger: Ledger, *, has_more: bool = False) -> None:
         """Tell the fate of each key that is written; `has_more`: the controller takes keys that have no row."""
         written = self._written

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from sluicegate import ir
@@ -10,6 +11,8 @@ from ..api import BackendReference, ExternalAuthFilter
 from .unsupported import Unsupported
 from .values import name_error, path_error, told_name_error
 
+#: `query` of RFC 3986, section 3.4, without a fragment behind it.
+_QUERY = re.compile(r"(?:[-A-Za-z0-9._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2})*", re.ASCII)
 #: Octets of a body that the gateway keeps while a service is asked about it: each request may take so many.
 MAX_FORWARDED_BODY = 1024 * 1024
 
@@ -43,7 +46,7 @@ def external_service(
     return ir.ExternalService(
         backend=resolve(auth.backend_ref, f"{field}.backendRef"),
         protocol=ir.ExternalProtocol.HTTP if is_http else ir.ExternalProtocol.GRPC,
-        path=_path(auth.http.path, f"{at}.path") if is_http else "",
+        path=_path(auth.http.path, f"{at}.path", with_query=exact_path) if is_http else "",
         exact_path=exact_path and is_http,
         allowed_headers=_names(config.allowed_headers, f"{at}.allowedHeaders", name_error),
         allowed_response_headers=_names(
@@ -57,14 +60,25 @@ def external_service(
     )
 
 
-def _path(value: str, field: str) -> str:
+def _path(value: str, field: str, *, with_query: bool) -> str:
+    """The path; where it alone is asked for it may have a query, which goes as it is written.
+
+    Raises:
+        Unsupported: it is none.
+    """
     if not value:
         return ""
-    path = value if value.startswith("/") else f"/{value}"
+    written = value if value.startswith("/") else f"/{value}"
+    path, mark, query = written.partition("?")
+    if mark and not with_query:
+        message = f"path {value!r} has a query, and the path of the request would stand behind it"
+        raise Unsupported(field, message, "have the service decide by its path; AccessPolicy has `exact`")
     error = path_error(path)
     if error is not None:
         raise Unsupported(field, f"path {value!r} {error}", "give a path such as /check")
-    return path
+    if not _QUERY.fullmatch(query):
+        raise Unsupported(field, f"path {value!r} has a character that no query has", "encode it by percent signs")
+    return written
 
 
 def _names(names: Sequence[str], field: str, error_of: Callable[[str], str]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent / "cases"
 #: Those of real charts, which have `asked.yaml` besides: requests, and what users of the chart expect of them.
 CHARTS = Path(__file__).parent / "charts"
 #: Fields of `Options` that are names of objects.
-NAMES = ("config_map", "gateway", "default_certificate")
+NAMES = ("config_map", "gateway", "default_certificate", "tcp_services", "udp_services")
 
 
 class _Loader(yaml.SafeLoader):

@@ -472,6 +472,7 @@ def test_values_of_ingresses_reach_the_objects() -> None:
         "ingress.provider": "traefik",
         "ingress.configMap": "traefik/settings",
         "ingress.defaultCertificate": "certificates/default",
+        "ingress.forwardingHeaders": "true",
         "ingress.status": "false",
         "ingress.gateway.name": "web",
     }
@@ -484,6 +485,7 @@ def test_values_of_ingresses_reach_the_objects() -> None:
         "--ingress-provider=traefik",
         "--ingress-config-map=traefik/settings",
         "--ingress-default-certificate=certificates/default",
+        "--ingress-forwarding-headers",
         "--no-ingress-status",
     }
     assert {item["metadata"]["name"] for item in objects if item["kind"] == "IngressClass"} == {"nginx", "internal"}

@@ -46,6 +46,10 @@ def tell_differences(host: Host, listeners: Listeners, output: Output) -> None:
     if host.regex is not None and is_prefix_host(host):
         message = "paths are prefixes now: their case counts, and a full stop is one"
         output.ledger.tell(host.regex, "converted-with-difference", message, host=host.name, touches=("path",))
+    elif host.regex is not None and output.options.strict_paths:
+        message = f"{title} takes all paths of the host for expressions in any case: here a plain path goes by its "
+        message += "type, and the case of expressions counts (--strict-paths)"
+        output.ledger.tell(host.regex, "converted-with-difference", message, host=host.name, touches=("path",))
 
 
 def _tell_split(host: Host, title: str, output: Output) -> None:

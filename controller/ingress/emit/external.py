@@ -29,8 +29,8 @@ _COME_BACK = re.compile(
 )
 #: A URL of whatever host was asked.
 _OWN_HOST = re.compile(r"(?:https?|\$scheme)://\$(?:http_)?host(?P<path>/[^$]*)")
-
-
+#: A query of RFC 3986, section 3.4.
+_QUERY = re.compile(r"(?:[-A-Za-z0-9._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2})*", re.ASCII)
 #: A URL of `signIn`, and characters that it has room for.
 _SIGN_IN = re.compile(r"[!$&'()*+,./:;=?@A-Za-z0-9_~%\[\]-]+")
 MAX_SIGN_IN = 1000
@@ -53,11 +53,11 @@ class _Backend(NamedTuple):
 def asked(feature: ExternalAuth, ingress: Ingress, host: Host, output: Output) -> bool:
     """Whether it can be told who is asked; where not, that is told, and nobody may be let in."""
     url = _url(feature, host)
-    if url is not None and url.query:
+    if url is not None and url.query and _target(url) is None:
         # Such as `?allowed_groups=admins`: without it the service might let anybody in.
-        message = f"a service is asked without a query: requests are answered 500, as ?{url.query} would be missing"
-        remedy = "have the service decide by its path alone"
-        output.ledger.tell(feature.cause, "no-equivalent", message, remedy, host=host.name)
+        message = f"?{url.query} is no query that a request can have, or a long one: requests are answered 500"
+        remedy = f"encode it by percent signs; path and query have {values.MAX_PATH:,} characters at most"
+        output.ledger.tell(feature.cause, "invalid", message, remedy, host=host.name)
         return False
     if len(feature.response_headers) >= MAX_FIELDS:
         # Without all of them in the list a client could say the others itself.
@@ -81,7 +81,8 @@ def emit_external(feature: ExternalAuth, ingress: Ingress, host: Host, targets: 
     """Make the policy for the routes of one host: URLs may have the host in them."""
     url = _url(feature, host)
     backend = _backend(url, ingress, host, output) if url is not None else None
-    if url is None or url.query or backend is None:
+    asked_for = _target(url) if url is not None else None
+    if url is None or asked_for is None or backend is None:
         return  # its paths are closed
     name = output.names.give("AccessPolicy", ingress.namespace, ingress.name, slug(host.name))
     reference = backend.reference
@@ -101,7 +102,7 @@ def emit_external(feature: ExternalAuth, ingress: Ingress, host: Host, targets: 
         "protocol": "HTTP",
         "backendRef": reference,
         "http": {
-            "path": url.path,
+            "path": asked_for,
             "exact": True,
             **({"host": url.host} if values.is_host(url.host) else {}),
             **({"method": feature.method} if feature.method else {}),
@@ -147,6 +148,12 @@ def _url(feature: ExternalAuth, host: Host) -> Url | None:
     """The URL of the service; None: it is none that a policy can name."""
     url = parse(_with_host(feature.url, host))
     return url if url is not None and values.is_path(url.path) else None
+
+
+def _target(url: Url) -> str | None:
+    """Path and query, as a policy names them; None: it has no room for them."""
+    found = f"{url.path}?{url.query}" if url.query else url.path
+    return found if len(found) <= values.MAX_PATH and _QUERY.fullmatch(url.query) else None
 
 
 def _with_host(url: str, host: Host) -> str:

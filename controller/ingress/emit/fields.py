@@ -38,6 +38,25 @@ def response_fields(feature: ResponseHeaders, rule: RuleDraft, location: Locatio
     _extend("response", parts, rule, location, output, feature.causes)
 
 
+def forwarding_fields(rule: RuleDraft, location: Location, output: Output) -> None:
+    """Say what the source's controller tells backends of where a request comes from, unless the Ingress says it.
+
+    What the Ingress computes comes behind, and holds; what a filter of the Gateway API sets or takes out would not.
+    """
+    if not output.options.forwarding_headers:
+        return
+    said = {*rule.request, *(name.lower() for name in rule.removed)}
+    fields = [(name, text) for name, text in output.provider.traits.forwarding if name.lower() not in said]
+    if not fields:
+        return
+    names = ", ".join(name for name, _ in output.provider.traits.forwarding)
+    cause = Cause(f"default of {output.provider.title}", subject=names)
+    parts = {"set": [{"name": name, "expression": text} for name, text in fields]}
+    made = output.filter(location.ingress, "forwarding", {"headers": {"request": parts}}, (cause,))
+    if made is not None:
+        rule.extensions.insert(0, made)
+
+
 def _by_name(fields: Iterable[Field]) -> dict[str, Field]:
     return {name.lower(): (name, value) for name, value in fields}
 

@@ -16,6 +16,7 @@ from ..features import Passthrough, WwwRedirect
 from ..hosts import Host
 from ..losses import Cause
 from ..options import Name
+from ..port_maps import PortEntry
 from ..site import Site
 from .carried import CERT_MANAGER, Annotations, leads, of_certificates, targets
 from .manifest import Manifest, digest, unique
@@ -33,7 +34,7 @@ class Entry:
 
     Attributes:
         hostname: of it; empty: all.
-        port: 80 or 443.
+        port: 80 or 443, or that of a protocol below HTTP.
         namespace: of its certificate, or of the host's owner.
         annotations: of cert-manager and external-dns, which the host's Ingress has.
         certificate: of HTTPS.
@@ -42,6 +43,7 @@ class Entry:
         routes: namespaces of its routes.
         parent: what it stands in, once that is known: kind, namespace and name.
         section: its name there, where it is there already; empty: it is made.
+        protocol: TCP or UDP, of a port without hosts; empty: it is one of HTTP or TLS.
     """
 
     hostname: str
@@ -54,10 +56,13 @@ class Entry:
     routes: set[str] = field(default_factory=set)
     parent: tuple[str, str, str] = ("", "", "")
     section: str = ""
+    protocol: str = ""
 
     @property
     def name(self) -> str:
         """Of the listener."""
+        if self.protocol:
+            return f"{self.protocol.lower()}-{self.port}"
         protocol = "http" if self.port == HTTP else "tls" if self.passthrough else "https"
         host = self.hostname.replace("*.", "wildcard.")
         return f"{protocol}.{host}"[:253].rstrip(".-") if host else protocol
@@ -76,12 +81,15 @@ class Entry:
 class Listeners:
     """All listeners, by hostname and port."""
 
-    def __init__(self, site: Site, output: Output) -> None:
-        """Plan the listeners of all hosts, and where they stand."""
+    def __init__(self, site: Site, output: Output, ports: Iterable[PortEntry] = ()) -> None:
+        """Plan the listeners of all hosts and ports, and where they stand."""
         self._output = output
         self._entries: dict[tuple[str, int], Entry] = {}
         for host in site:
             self._plan(host, site)
+        for each in ports:
+            entry = Entry("", each.port, each.service.namespace, (), (each.cause,), protocol=each.protocol)
+            self._entries[_of_port(each)] = entry
         self._gateway = self._place()
 
     @property
@@ -92,6 +100,10 @@ class Listeners:
     def get(self, hostname: str, port: int) -> Entry | None:
         """The listener of a host; None: it has none at that port."""
         return self._entries.get((hostname, port))
+
+    def port(self, entry: PortEntry) -> Entry:
+        """The listener of a port without hosts."""
+        return self._entries[_of_port(entry)]
 
     def _plan(self, host: Host, site: Site) -> None:
         passthrough = host.features.get(Passthrough)
@@ -168,7 +180,7 @@ class Listeners:
             entry.parent = ("Gateway", *gateway)
         labels: set[tuple[str, str]] = set()
         for (place, told), every in groups.items():
-            found = [entry for entry in every if entry.hostname]
+            found = [entry for entry in every if entry.hostname or entry.protocol]
             label = dict(told).get(f"{CERT_MANAGER}issuer", "")
             label = label or dict(told).get(f"{CERT_MANAGER}cluster-issuer", "certificates" if told else "")
             if (place, label) in labels:
@@ -186,12 +198,13 @@ class Listeners:
 
         Whoever may say what the Gateway, or the namespace of the host, has may take the host over: nobody else.
         """
-        found = self._output.inventory.listeners.get((entry.hostname, entry.port), ())
+        known = self._output.inventory.listeners
+        found = known.get((entry.hostname, entry.port), ()) if not entry.protocol else ()
         trusted = (item for item in found if item.namespace in {gateway.namespace, entry.namespace})
         place = next(trusted, None)
         if place is not None:
             entry.parent, entry.section = (place.kind, place.namespace, place.name), place.section
-        elif not entry.hostname:
+        elif not entry.hostname and not entry.protocol:
             entry.parent, entry.section = ("Gateway", *gateway), entry.name
         return bool(entry.section)
 
@@ -233,7 +246,7 @@ class Listeners:
         if entry.hostname:
             found["hostname"] = entry.hostname
         protocol = "HTTP" if entry.port == HTTP else "TLS" if entry.passthrough else "HTTPS"
-        found |= {"port": entry.port, "protocol": protocol}
+        found |= {"port": entry.port, "protocol": entry.protocol or protocol}
         if entry.passthrough:
             found["tls"] = {"mode": "Passthrough"}
         elif entry.certificate is not None:
@@ -246,6 +259,11 @@ class Listeners:
         if entry.routes - {namespace}:
             found["allowedRoutes"] = {"namespaces": _namespaces(sorted(entry.routes | {namespace}))}
         return found
+
+
+def _of_port(entry: PortEntry) -> tuple[str, int]:
+    """The key of a listener that has no hostname: no host has such a name, and all of them come before."""
+    return f"~{entry.protocol}", entry.port
 
 
 def _namespaces(names: Iterable[str]) -> dict[str, Any]:

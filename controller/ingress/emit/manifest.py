@@ -16,6 +16,8 @@ VERSIONS = {
     "HTTPRoute": "gateway.networking.k8s.io/v1",
     "GRPCRoute": "gateway.networking.k8s.io/v1",
     "TLSRoute": "gateway.networking.k8s.io/v1",
+    "TCPRoute": "gateway.networking.k8s.io/v1",
+    "UDPRoute": "gateway.networking.k8s.io/v1",
     "BackendTLSPolicy": "gateway.networking.k8s.io/v1",
     "ReferenceGrant": "gateway.networking.k8s.io/v1",
     "XBackend": "gateway.networking.x-k8s.io/v1alpha1",

@@ -28,7 +28,7 @@ from ..features import (
 from ..hosts import Host, Location
 from ..urls import Url, parse, service_of
 from .error_pages import error_pages
-from .fields import request_fields, response_fields
+from .fields import forwarding_fields, request_fields, response_fields
 from .grpc import is_grpc
 from .output import GATEWAY_GROUP, Output
 from .path_edits import edit_path
@@ -287,6 +287,8 @@ def apply(rule: RuleDraft, at: At) -> None:
         if feature is not None:
             rule.causes += [item for item in feature.causes if item not in rule.causes]
             emit(feature, rule, at)
+    if rule.backends:
+        forwarding_fields(rule, at.location, at.output)
     clients = at.host.clients
     leads = (clients.error_page, clients.causes) if clients is not None and not is_grpc(at.location) else ("", ())
     error_pages(rule, at.location, leads, at.output)

@@ -132,7 +132,7 @@ def _filter(kind: str, name: str, content: dict[str, Any] | None) -> dict[str, A
 
 def path_match(location: Location, host: Host, output: Output) -> Match | None:
     """What a location matches; None: no route can say it, which is told."""
-    if host.regex is None:
+    if host.regex is None or is_plain(location, output):
         kind, path = "Exact" if location.kind == "Exact" else "PathPrefix", location.path
         if _PATH.fullmatch(path) and not any(part in path for part in _REFUSED) and len(path) <= MAX_PATH:
             return {"path": {"type": kind, "value": path}}
@@ -143,7 +143,7 @@ def path_match(location: Location, host: Host, output: Output) -> Match | None:
     if is_prefix_host(host) and stripped is not None:
         return {"path": {"type": "PathPrefix", "value": stripped}}
     regex = location.features.get(RegexPaths)
-    ignores_case = regex is None or regex.ignores_case
+    ignores_case = (regex is None or regex.ignores_case) and not output.options.strict_paths
     if host.have_alternatives is None:
         host.have_alternatives = any(patterns.has_alternatives(item.path) for item in host.locations)
     wrapped = host.have_alternatives
@@ -157,6 +157,12 @@ def path_match(location: Location, host: Host, output: Output) -> Match | None:
         output.ledger.tell(location.cause, "no-equivalent", message, remedy, host=host.name, touches=("path",))
         return None
     return {"path": {"type": "RegularExpression", "value": pattern}}
+
+
+def is_plain(location: Location, output: Output) -> bool:
+    """Whether a path of a host with expressions is taken by its type: where that is wanted, and it is none itself."""
+    own = location.features.get(RegexPaths) is not None or location.features.get(Rewrite) is not None
+    return output.options.strict_paths and not own and _PATH.fullmatch(location.path) is not None
 
 
 def is_prefix_host(host: Host) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ...api.ingress import Ingress
+from ..expressions import CLIENT, PORT
 from ..features import Feature
 from ..losses import Ledger
 from ..nginx.groups.snippets import read_snippets
@@ -80,7 +81,13 @@ class F5Nginx:
     rows: Mapping[str, Annotation] = ROWS
     invented: Mapping[str, str] = INVENTED
     settings: Mapping[str, Setting] = SETTINGS
-    traits = Traits(answers_everywhere=True, adds_slash=True, prefixes_by_text=True, has_more_settings=True)
+    traits = Traits(
+        answers_everywhere=True,
+        adds_slash=True,
+        prefixes_by_text=True,
+        has_more_settings=True,
+        forwarding=(("X-Real-IP", CLIENT), ("X-Forwarded-Port", PORT)),
+    )
 
     def read(self, reading: Reading) -> Iterator[Feature]:
         """The features of an Ingress; tells what cannot be read."""

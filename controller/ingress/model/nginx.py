@@ -85,6 +85,11 @@ class Model:
         """The controller's."""
         return self._settings
 
+    @property
+    def tells_forwarding(self) -> bool:
+        """Whether it says which fields tell backends where a request comes from."""
+        return self._objects.forwarding
+
     def map_of(self, key: str) -> dict[str, str]:
         """The fields of the ConfigMap that a setting names."""
         namespace, _, name = self._settings.text(key).partition("/")
@@ -219,6 +224,11 @@ class _Request:
         }
         if rules.prefix and rules.target and rules.target != location.path:
             found["x-forwarded-prefix"] = rules.prefix
+        if self._model.tells_forwarding:
+            scheme = self._model.scheme(self._probe)
+            found["x-real-ip"] = self._probe.client
+            found["x-forwarded-port"] = {"https": "443"}.get(self._probe.scheme, "80")
+            found["x-forwarded-scheme"] = found["x-scheme"] = scheme
         for name, value in self._model.map_of("proxy-set-headers").items():
             if _TOKEN.fullmatch(name):  # nginx would not begin with any other
                 found[name.lower()] = self._filled(value)

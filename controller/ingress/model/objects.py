@@ -22,6 +22,7 @@ class Objects:
         certificates: DNS names of the certificates of Secrets, as far as they can be read.
         settings: the controller's ConfigMap; None: its defaults hold.
         ingress_class: the class that is served; empty: all that the controller serves.
+        forwarding: it says which fields backends get that tell where a request comes from, beside the usual three.
     """
 
     ingresses: tuple[Ingress, ...] = ()
@@ -32,3 +33,4 @@ class Objects:
     certificates: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     settings: TextMap | None = None
     ingress_class: str = ""
+    forwarding: bool = False

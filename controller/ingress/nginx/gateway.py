@@ -33,8 +33,7 @@ def of_gateway(settings: Settings, ledger: Ledger) -> Iterator[Feature]:
     if not (forwarded or proxy):
         return
     cause = settings.value("use-forwarded-headers" if forwarded else "use-proxy-protocol").cause
-    blocks = [values.network(item) for item in values.words(settings.value("proxy-real-ip-cidr").text)]
-    trusted = tuple(item for item in blocks if item is not None and not item.endswith("/0"))
+    trusted = settings.networks("proxy-real-ip-cidr")
     if not trusted:
         message = "everybody is believed there, and nobody here: who is has to be named"
         remedy = "give the addresses of the load balancers in proxy-real-ip-cidr"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ...api.ingress import Ingress
+from ..expressions import CLIENT, PORT, SCHEME
 from ..features import AppRoot, Feature, HttpsRedirect, Redirect, RegexPaths, Rewrite, WwwRedirect
 from ..losses import Ledger
 from ..provider import Traits
@@ -99,6 +100,12 @@ class Nginx:
         last_name_first=True,
         takes_target_ports=True,
         has_port_maps=True,
+        forwarding=(
+            ("X-Real-IP", CLIENT),
+            ("X-Forwarded-Port", PORT),
+            ("X-Forwarded-Scheme", SCHEME),
+            ("X-Scheme", SCHEME),
+        ),
         # "Redirect and rewrite can affect the catch all behavior, skip for now" (`createServers`)
         not_of_all_hosts=(AppRoot, HttpsRedirect, Redirect, RegexPaths, Rewrite, WwwRedirect),
     )

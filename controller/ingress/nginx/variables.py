@@ -9,7 +9,7 @@ import re
 from typing import NamedTuple
 
 from ...api.ingress import Ingress
-from ..expressions import quoted
+from ..expressions import CLIENT, PORT, SCHEME, quoted
 
 #: Path and query, as the request has them.
 REQUEST_URI = "request.path + (request.query == '' ? '' : '?' + request.query)"
@@ -23,14 +23,15 @@ _VARIABLES = {
     "host": "request.host",
     "http_host": "request.host",
     "is_args": "(request.query == '' ? '' : '?')",
-    "pass_access_scheme": "request.scheme",
+    "pass_access_scheme": SCHEME,
     "query_string": "request.query",
-    "remote_addr": "client.address",
+    "pass_port": f"({PORT})",
+    "remote_addr": CLIENT,
     "remote_user": "identity.user",
     "request_method": "request.method",
     "request_uri": f"({REQUEST_URI})",
-    "scheme": "request.scheme",
-    "the_real_ip": "client.address",
+    "scheme": SCHEME,
+    "the_real_ip": CLIENT,
     "uri": "request.path",
 }
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ...api.ingress import Ingress
+from ..expressions import CLIENT, PORT
 from ..features import Feature, Features
 from ..losses import Ledger
 from ..provider import Traits
@@ -42,6 +43,7 @@ class Traefik:
         longest_rule_first=True,
         takes_classless=True,
         field_first=True,
+        forwarding=(("X-Real-Ip", CLIENT), ("X-Forwarded-Port", PORT)),
     )
 
     def read(self, reading: Reading) -> Iterable[Feature]:

@@ -32,19 +32,22 @@ class IngressFiles:
     documents: int
 
 
-def read_ingresses(paths: Sequence[str], progress: Progress | None = None) -> IngressFiles:
+def read_ingresses(
+    paths: Sequence[str], progress: Progress | None = None, *, namespace: str | None = None
+) -> IngressFiles:
     """Read files, directories and standard input.
 
     Args:
         paths: of them.
         progress: called for each file that is read.
+        namespace: of objects that name none; None: `default`, as of any manifest.
     """
     reading = Reader(paths).read(progress)
     problems = list(reading.diagnostics)
     objects: dict[ObjectKey, Object] = {}
     documents: dict[ObjectKey, Document] = {}
     for document in reading.documents:
-        found = _decoded(document, problems)
+        found = _decoded(document, problems, namespace)
         if found is None:
             continue
         if found.key in objects:
@@ -64,7 +67,7 @@ def read_ingresses(paths: Sequence[str], progress: Progress | None = None) -> In
     return IngressFiles(inventory, tuple(sorted(problems, key=Diagnostic.order)), len(reading.documents))
 
 
-def _decoded(document: Document, problems: list[Diagnostic]) -> Object | None:
+def _decoded(document: Document, problems: list[Diagnostic], namespace: str | None) -> Object | None:
     """The object of a document; None: no conversion reads its kind, or it cannot be read."""
     data = document.data
     kind = data.get("kind")
@@ -73,12 +76,22 @@ def _decoded(document: Document, problems: list[Diagnostic]) -> Object | None:
     data = as_read(data)
     if str(data.get("apiVersion")).partition("/")[0] != INGRESS_KINDS[kind].api_versions[0].partition("/")[0]:
         return None  # such as an Ingress of somebody else's group
+    if namespace is not None and INGRESS_KINDS[kind].namespaced:
+        data = _within(data, namespace)
     try:
         return decode(data, document.origin, INGRESS_KINDS)
     except DecodeError as error:
         told = Diagnostic(severity="error", field=error.field, code="invalid", message=f"{error.reason}: left out")
         problems += placed(document, [*_unquoted(data)] or [told])
         return None
+
+
+def _within(data: Mapping[str, Any], namespace: str) -> dict[str, Any]:
+    """An object in a namespace, unless it names one."""
+    metadata = data.get("metadata")
+    if not isinstance(metadata, dict) or metadata.get("namespace"):
+        return dict(data)
+    return {**data, "metadata": {**metadata, "namespace": namespace}}
 
 
 def _unquoted(data: Mapping[str, Any]) -> Iterator[Diagnostic]:

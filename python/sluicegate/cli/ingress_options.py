@@ -31,6 +31,13 @@ def ingress_settings(kind: type[msgspec.Struct], gateway: str) -> tuple[Option, 
             names,
             default="these are not served there",
         ),
+        setting(
+            kind,
+            "ingress_forwarding_headers",
+            "Backends get X-Real-IP, X-Forwarded-Port and X-Scheme, as that controller sends them.",
+            "",
+            default="they get X-Forwarded-For, -Proto and -Host",
+        ),
         setting(kind, "ingress_gateway", "The Gateway that serves Ingresses.", names, default=gateway),
     )
 

@@ -61,7 +61,7 @@ def _run(given: argparse.Namespace) -> int:
 
             files, conversion = read_from_cluster(_kubeconfig(given), provider, options, _progress("converting"))
         else:
-            files = read_ingresses(given.paths, _progress("reading"))
+            files = read_ingresses(given.paths, _progress("reading"), namespace=given.namespace)
             conversion = convert(files.inventory, provider, options, _progress("converting"))
     except ModuleNotFoundError as error:
         return refuse(NO_CLIENT.format(error=error))
@@ -162,6 +162,10 @@ def _misused(given: argparse.Namespace) -> str:
         return "give paths of manifests (- for standard input), or --kubernetes"
     if given.yes and not given.apply:
         return "--yes is for --apply"
+    if given.namespace is not None and given.kubernetes:
+        return "--namespace is for files: objects of a cluster have theirs"
+    if given.namespace is not None and not is_label(given.namespace):
+        return f"--namespace: {given.namespace!r} is not a name"
     if given.kubeconfig is not None and not (given.kubernetes or given.apply):
         return "--kubeconfig is for --kubernetes and --apply"
     if given.apply and not given.yes and not sys.stdin.isatty():
@@ -178,6 +182,8 @@ def _options(given: argparse.Namespace) -> Options:
     """
     checks = native_checks()
     classes = tuple(given.ingress_class or filter(None, os.environ.get(_CLASSES, "").split(",")))
+    if given.provider != NGINX.name and (given.tcp_services_configmap or given.udp_services_configmap):
+        raise ValueError(f"--tcp-services-configmap and --udp-services-configmap are those of {NGINX.title}")
     for option, names in (("--ingress-class", classes), ("--gateway-class", (given.gateway_class or "sluicegate",))):
         wrong = next((item for item in names if not is_subdomain(item)), None)
         if wrong is not None:
@@ -191,11 +197,15 @@ def _options(given: argparse.Namespace) -> Options:
         ingress_class=classes[0] if classes else "",
         other_classes=classes[1:],
         config_map=_name("--config-map", given.config_map),
+        tcp_services=_name("--tcp-services-configmap", given.tcp_services_configmap),
+        udp_services=_name("--udp-services-configmap", given.udp_services_configmap),
         gateway=Name(namespace, name),
         gateway_class=given.gateway_class or "sluicegate",
         default_certificate=_name("--default-certificate", given.default_certificate),
         gateway_exists=bool(given.existing_gateway),
         standard_only=bool(given.standard_only),
+        forwarding_headers=bool(given.forwarding_headers),
+        strict_paths=bool(given.strict_paths),
         pattern_error=lambda pattern: checks.pattern(pattern).error,
         certificate_names=certificate_names,
     )
@@ -236,10 +246,14 @@ def _missing(files: IngressFiles, options: Options, paths: Sequence[str]) -> Ite
         yield Diagnostic(
             path=path, severity="error", code="no-objects", message=message, remedy=remedy if paths else ""
         )
-    config_map = options.config_map
-    if config_map is not None and config_map not in files.inventory.config_maps:
-        message = f"the ConfigMap {'/'.join(config_map)} is not there: the defaults of the controller hold"
-        yield Diagnostic(path=path, severity="error", code="target-not-found", message=message)
+    for name, otherwise in (
+        (options.config_map, "the defaults of the controller hold"),
+        (options.tcp_services, "no TCP port is converted"),
+        (options.udp_services, "no UDP port is converted"),
+    ):
+        if name is not None and name not in files.inventory.config_maps:
+            message = f"the ConfigMap {'/'.join(name)} is not there: {otherwise}"
+            yield Diagnostic(path=path, severity="error", code="target-not-found", message=message)
 
 
 def _write(
@@ -342,6 +356,19 @@ COMMAND = Command(
             variable=_CLASSES,
         ),
         Option(("--config-map",), "Settings of that controller.", "its defaults", "NAMESPACE/NAME"),
+        Option(
+            ("--tcp-services-configmap",),
+            "TCP ports and their Services, as of that controller.",
+            "none",
+            "NAMESPACE/NAME",
+        ),
+        Option(
+            ("--udp-services-configmap",),
+            "UDP ports and their Services, as of that controller.",
+            "none",
+            "NAMESPACE/NAME",
+        ),
+        Option(("--namespace",), "Of objects of files that name none, such as those of a chart.", "default", "NAME"),
         Option(("--kubernetes",), "Read the Ingresses of a cluster instead of files.", "files"),
         Option(
             ("--kubeconfig",),
@@ -362,6 +389,16 @@ COMMAND = Command(
             "NAMESPACE/NAME",
         ),
         Option(("--standard-only",), "Nothing but the Gateway API; tell what it cannot say.", "our policies as well"),
+        Option(
+            ("--forwarding-headers",),
+            "Have backends get X-Real-IP, X-Forwarded-Port and X-Scheme, as the controller sends them.",
+            "they get X-Forwarded-For, -Proto and -Host",
+        ),
+        Option(
+            ("--strict-paths",),
+            "On hosts with expressions, take plain paths by their types, and expressions in their case.",
+            "all paths of such a host are expressions in any case, as ingress-nginx has it",
+        ),
         Option(
             ("--verify",),
             "Ask a model of ingress-nginx and the manifests the same requests, and show what is answered otherwise; "

@@ -164,6 +164,9 @@ def lines_of(report: MigrationReport) -> Iterator[str]:
         yield from (f"  {line}" for item in found for line in _lines(item))
     if report.verification is not None:
         yield from _verified(report.verification)
+    if report.everywhere:
+        yield ""
+        yield from _everywhere(report.everywhere)
     yield ""
     harmless = count(report.counts["dropped-harmless"], "annotation")
     losses = sum(number for fate, number in report.counts.items() if fate in LOSSES)
@@ -182,6 +185,13 @@ def _lines(item: Loss) -> Iterator[str]:
     host = f" ({item.host})" if item.host and item.host != item.value else ""
     yield f"{place}{about}{host}"
     yield f"    {item.message}{f'; {item.remedy}' if item.remedy else ''}"
+
+
+def _everywhere(found: Sequence[DifferentEverywhere]) -> Iterator[str]:
+    """What is different for every host is told once, and where to read of it."""
+    yield f"Different for every host, whatever its Ingresses say ({len(found)}; no loss of any of them):"
+    yield f"  {', '.join(item.name for item in found)}"
+    yield '    what each is: --output html or json, or "What is different for every host" in docs/migration.md'
 
 
 def _verified(found: Verification) -> Iterator[str]:

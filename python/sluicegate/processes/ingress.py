@@ -49,6 +49,7 @@ def served_of(wanted: Wanted, controller_name: str) -> Served:
     options = Options(
         config_map=_name("--ingress-config-map", wanted.config_map),
         default_certificate=_name("--ingress-default-certificate", wanted.default_certificate),
+        forwarding_headers=wanted.forwarding_headers,
         pattern_error=lambda pattern: checks.pattern(pattern).error,
         certificate_names=certificate_names,
     )

@@ -20,6 +20,7 @@ class Wanted:
         provider: whose annotations they have.
         config_map: `NAMESPACE/NAME` with that controller's settings; empty: its defaults hold.
         default_certificate: `NAMESPACE/NAME` of a Secret, for hosts without TLS; empty: these have no port 443.
+        forwarding_headers: backends get the further fields of that controller that say where a request comes from.
         gateway: `NAMESPACE/NAME` of the Gateway that serves them; empty: one is made.
     """
 
@@ -27,6 +28,7 @@ class Wanted:
     provider: str = "nginx"
     config_map: str = ""
     default_certificate: str = ""
+    forwarding_headers: bool = False
     gateway: str = ""
 
 
@@ -59,6 +61,11 @@ class IngressSettings(Protocol):
         ...
 
     @property
+    def ingress_forwarding_headers(self) -> bool:
+        """Whether backends get that controller's further fields of where a request comes from."""
+        ...
+
+    @property
     def ingress_gateway(self) -> str:
         """The Gateway that serves them."""
         ...
@@ -78,5 +85,6 @@ def wanted_of(settings: IngressSettings, gateway: str = "") -> Wanted | None:
         provider=settings.ingress_provider,
         config_map=settings.ingress_config_map,
         default_certificate=settings.ingress_default_certificate,
+        forwarding_headers=settings.ingress_forwarding_headers,
         gateway=settings.ingress_gateway or gateway,
     )

@@ -120,6 +120,8 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
         ingress_provider: whose annotations they have.
         ingress_config_map: `NAMESPACE/NAME` with the settings of that controller; empty: its defaults hold.
         ingress_default_certificate: `NAMESPACE/NAME` of a Secret for hosts without TLS; empty: port 443 lacks them.
+        ingress_forwarding_headers: backends of Ingresses get the further fields of that controller that say where a
+            request comes from, such as `X-Real-IP`.
         ingress_gateway: `NAMESPACE/NAME` of the Gateway that serves them; empty: of files one is made, of a cluster
             `ingress` in `namespace`.
         no_ingress_status: Ingresses of a cluster are not told the addresses of the Gateway.
@@ -147,6 +149,7 @@ class Settings(EngineSettings, frozen=True, kw_only=True, forbid_unknown_fields=
     ingress_provider: str = "nginx"
     ingress_config_map: str = ""
     ingress_default_certificate: str = ""
+    ingress_forwarding_headers: bool = False
     ingress_gateway: str = ""
     no_ingress_status: bool = False
 

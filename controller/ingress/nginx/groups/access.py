@@ -62,12 +62,24 @@ def read(reading: Reading) -> Iterator[Feature]:
             "satisfy", "dropped-harmless", "without credentials there is nothing that an address could replace"
         )
     if satisfy == "any" and reading.value("auth-url") is not None:
-        message = "an address spares nobody the question of the service of auth-url"
-        reading.tell("satisfy", "no-equivalent", message, "have the service let these addresses in")
+        _tell_all_of(reading, by_address=bool(allowed))
     if allowed or denied:
         suffices = satisfy == "any" and has_credentials and bool(allowed)
         causes += reading.causes("satisfy") if suffices else ()
         yield Addresses(causes=tuple(causes), allowed=allowed, denied=denied, suffices=suffices)
+
+
+def _tell_all_of(reading: Reading, *, by_address: bool) -> None:
+    """Say that a service is asked in any case: neither an address nor a password stands in for what it says."""
+    if reading.value("auth-type") is None:
+        message = "an address spares nobody the question of the service of auth-url"
+        reading.tell("satisfy", "no-equivalent", message, "have the service let these addresses in")
+        return
+    others = "an address or a password" if by_address else "a password"
+    message = f"{others} spares nobody the question of the service of auth-url, and whoever that lets in needs the "
+    message += "password too" + (", unless its address is on the list" if by_address else "")
+    remedy = "keep one of auth-type and auth-url, such as by a service that knows the passwords"
+    reading.tell("satisfy", "no-equivalent", message, remedy)
 
 
 def _refused(reading: Reading) -> Iterator[Feature]:

@@ -27,6 +27,8 @@ def read(reading: Reading) -> Iterator[Feature]:
             return
         message = f"no key of {key.text} can be made: the endpoint with the fewest requests is chosen"
         remedy = "use $remote_addr, $host, $http_NAME, $cookie_NAME or $arg_NAME, four at most"
+        if "request_uri" in key.text or "$uri" in key.text:
+            remedy += "; a path is no part of a key: $arg_NAME is, or give its path a Service of its own"
         reading.tell("upstream-hash-by", "no-equivalent", message, remedy)
         return
     for name in _SUBSET:

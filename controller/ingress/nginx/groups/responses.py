@@ -42,6 +42,12 @@ def _pair(reading: Reading, name: str, longest: int) -> Pairs:
         return ()
     if len(parts) == 2 and _is_plain(parts[0], parts[1], longest):
         return ((parts[0], parts[1]),)
+    if ";" in written and name == "proxy-cookie-path":
+        # Such as `/ "/; Secure; SameSite=None"`: what the text replaced was more than the path.
+        message = "ingress-nginx 1.15 refuses the `;` of attributes, and changes nothing: nor is anything changed here"
+        remedy = "HTTPFilter `rewrite.response.cookies[]` has `path`, `secure`, `httpOnly` and `sameSite`"
+        reading.tell(name, "invalid", message, remedy)
+        return ()
     message = "two texts are expected, what is replaced and by what, without expressions and variables"
     reading.tell(name, "no-equivalent", message, "write them out")
     return ()

@@ -23,7 +23,7 @@ class ExternalService(Base, frozen=True, kw_only=True):
 
     Attributes:
         backend: id; absent only where the policy is invalid.
-        path: what the paths that are asked begin with (`http.path`).
+        path: what the paths that are asked begin with (`http.path`); with `exact_path` a query may stand behind it.
         method: that it is asked by; empty: the request's.
         host: that it is asked for; empty: the request's.
         exact_path: that path alone is asked for, not what the request asks for behind it.

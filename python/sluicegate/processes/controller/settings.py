@@ -26,7 +26,7 @@ POLICIES = ("Always", "IfNotPresent", "Never")
 MAX_PORT = 0xFFFF
 
 #: Settings that are true or false.
-_SWITCHES = frozenset({"external_names", "ingress", "no_ingress_status"})
+_SWITCHES = frozenset({"external_names", "ingress", "ingress_forwarding_headers", "no_ingress_status"})
 _HOST = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
@@ -55,6 +55,8 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
         ingress_provider: whose annotations they have.
         ingress_config_map: `NAMESPACE/NAME` with the settings of that controller; empty: its defaults hold.
         ingress_default_certificate: `NAMESPACE/NAME` of a Secret for hosts without TLS; empty: port 443 lacks them.
+        ingress_forwarding_headers: backends of Ingresses get the further fields of that controller that say where a
+            request comes from, such as `X-Real-IP`.
         ingress_gateway: `NAMESPACE/NAME` of the Gateway that serves them; empty: `ingress` in `namespace`.
         no_ingress_status: Ingresses are not told the addresses of the Gateway.
         pod: name of this pod.
@@ -77,6 +79,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ingress_provider: str = "nginx"
     ingress_config_map: str = ""
     ingress_default_certificate: str = ""
+    ingress_forwarding_headers: bool = False
     ingress_gateway: str = ""
     no_ingress_status: bool = False
     pod: str = ""

@@ -25,6 +25,11 @@ _OWN = re.compile(
     r"host|connection|upgrade|te|x-forwarded-(?:for|host|port|proto|scheme|client-cert)|content-length|transfer-encoding",
     re.IGNORECASE,
 )
+#: The same without those that a conversion may say.
+_ALWAYS_OWN = re.compile(
+    r"host|connection|upgrade|te|x-forwarded-(?:for|host|proto|client-cert)|content-length|transfer-encoding",
+    re.IGNORECASE,
+)
 #: A server name that a handshake may have (RFC 6066, 3): neither an address nor a name with a port.
 _SERVER_NAME = re.compile(r"(?!\d+(?:\.\d+){3}$)[A-Za-z0-9.-]+")
 
@@ -42,8 +47,9 @@ class Told(NamedTuple):
 class Converted:
     """The table of a conversion."""
 
-    def __init__(self, conversion: Conversion, inventory: Inventory) -> None:
-        """Make the table."""
+    def __init__(self, conversion: Conversion, inventory: Inventory, *, forwarding: bool = False) -> None:
+        """Make the table; `forwarding`: look at the fields too that `--forwarding-headers` makes."""
+        self._own = _ALWAYS_OWN if forwarding else _OWN
         self._table = table_of(conversion, inventory)
         self._hostnames = {item.id: item.hostname or "_" for item in self._table.resources.listeners}
         self._external = _external(self._table)
@@ -89,7 +95,7 @@ class Converted:
             backends=self._shares(made),
             target=forwarded.target,
             authority=forwarded.authority or probe.host,
-            sent={name.lower(): value for name, value in forwarded.headers if not _OWN.fullmatch(name)},
+            sent={name.lower(): value for name, value in forwarded.headers if not self._own.fullmatch(name)},
             mirrored=bool(made.mirrors),
             asked=tuple(sorted(asked - {""})),
             server=server,

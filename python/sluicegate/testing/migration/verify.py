@@ -83,7 +83,7 @@ def verify(
         progress: called for each host.
     """
     naming = Naming(objects_of(inventory, options), conversion.losses, by_host(inventory.ingresses))
-    model, converted = naming.model, Converted(conversion, inventory)
+    model, converted = naming.model, Converted(conversion, inventory, forwarding=options.forwarding_headers)
     asked = equal = unnamed = 0
     silent: list[Difference] = []
     named: list[Difference] = []
@@ -123,6 +123,7 @@ def objects_of(inventory: Inventory, options: ConversionOptions) -> Objects:
         },
         settings=settings,
         ingress_class=options.ingress_class,
+        forwarding=options.forwarding_headers,
     )
 
 

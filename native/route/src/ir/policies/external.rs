@@ -13,7 +13,7 @@ pub struct ExternalService {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<String>,
     pub protocol: ExternalProtocol,
-    /// What the paths that are asked begin with (`http.path`).
+    /// What the paths that are asked begin with (`http.path`); with `exact_path` a query may stand behind it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
     /// The method that it is asked by; empty: the request's.
