@@ -191,6 +191,8 @@ def test_it_leads_provisions_and_ends(tmp_path: Path) -> None:
             assert metric(text, "sluicegate_controller_leading") == 1
             assert metric(text, "sluicegate_controller_reconcile_seconds_count") >= 1
             assert 'sluicegate_controller_writes_total{writer="infra"}' in text
+            async with aiohttp.ClientSession() as session, session.head(f"http://{admin}/metrics") as answer:
+                assert (answer.status, await answer.read()) == (200, b""), "who only asks whether it is there"
             begun = time.monotonic()
             assert await it.end() == 0
             assert time.monotonic() - begun < 2  # told: within a second; a machine under load may take its time

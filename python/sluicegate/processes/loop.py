@@ -160,6 +160,8 @@ class Loop:
         #: The round that is under way.
         self._pace: _Pace | None = None
         self.seconds = 0.0
+        #: The newest translation; None: there was none yet.
+        self.newest: Translation | None = None
 
     def jobs(self) -> Iterator[Job]:
         """What goes on, each by itself: the watches, the translation, the writers."""
@@ -304,6 +306,7 @@ class Loop:
         self._pace = _Pace(self._translator.steps, time.monotonic())
         try:
             translation = await asyncio.to_thread(self._translator.translate, snapshot, now, self._deliver)
+            self.newest = translation
             self._tell_held()
             self._want(translation, reported=False)
             await self._report(translation)

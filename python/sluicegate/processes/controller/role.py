@@ -44,6 +44,7 @@ from ..job import Job
 from ..loop import Loop, Output
 from ..process import Process
 from ..start_error import StartError
+from .certificates import Expiries
 from .metrics import ControllerMetrics, Figures
 from .settings import ControllerSettings
 
@@ -142,6 +143,7 @@ class Controller:
         self._log = log
         self._admin: Admin | None = None
         self._leads = Leadership()
+        self._expiries = Expiries()
         self.metrics = ControllerMetrics(self.figures)
         name = settings.controller_name
         self._identity = Identity(client, settings.namespace, [settings.stream_host], self._log.warning)
@@ -303,6 +305,8 @@ class Controller:
 
     def figures(self) -> Figures:
         """What there is to count."""
+        newest = self._loop.newest
+        expiries, untold = self._expiries.of(newest.ir) if newest is not None else ([], 0)
         return Figures(
             leading=self._leads.begun.is_set(),
             ready=self._loop.ready.is_set(),
@@ -313,6 +317,8 @@ class Controller:
             unusable=self._loop.unusable,
             exceptions=caught.counts(),
             faults=len(self._loop.faults()),
+            expiries=expiries,
+            expiries_untold=untold,
         )
 
 
