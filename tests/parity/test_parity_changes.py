@@ -14,8 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from parity_builds import difference, resources_of
+from parity_connections import connections, l4_tables
+from parity_requests import requests
 from parity_seeded import run_examples
-from parity_strategies import connections, l4_tables, requests, tables
+from parity_tables import tables
 
 from sluicegate import _native, ir, reference
 from sluicegate.reference import Connection, Request

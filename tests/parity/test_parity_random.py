@@ -11,8 +11,10 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from parity_builds import BUILDS, agree, open_all
+from parity_connections import connections, l4_tables
+from parity_requests import REFUSED_REQUESTS, requests
 from parity_seeded import run_examples
-from parity_strategies import REFUSED_REQUESTS, connections, l4_tables, requests, tables
+from parity_tables import tables
 
 from sluicegate.reference import Connection, Request
 
