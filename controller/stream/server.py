@@ -26,7 +26,7 @@ from .projection import Projector
 from .protocol import MAX_TRANSACTION
 from .reports import PodReport, Said
 from .review import Reviewer
-from .session import ProtocolError
+from .session import ProtocolError, Session
 from .tickets import SharedKeys
 from .transport import Certificates, Code, Context, ServerTimes, address_of, listen
 from .wanted import Wanted
@@ -153,6 +153,20 @@ class StreamServer:
     def connected(self) -> dict[PlaneKey, int]:
         """Number of connected pods of each data plane."""
         return {key: len(found) for key, found in self._connections.items()}
+
+    @property
+    def generation(self) -> int:
+        """Number of the newest configuration."""
+        return self._generation
+
+    def sessions(self) -> list[tuple[PlaneKey, str, Session]]:
+        """Each connected pod: its data plane, its name, what is known of it; any thread may ask."""
+        found = list(self._connections.items())
+        return [(key, item.caller.pod, item.session) for key, pods in found for item in list(pods.values())]
+
+    def unfit(self) -> dict[PlaneKey, str]:
+        """Data planes whose configuration is too large for a pod, and by how much."""
+        return dict(self._heard.too_large)
 
     async def run(self) -> None:
         """Serve while leading, until cancelled."""

@@ -86,6 +86,7 @@ class _Transaction:
 
     nonce: str
     content: Mapping[str, Mapping[str, str | None]]
+    generation: int
 
 
 @dataclass(slots=True)
@@ -99,6 +100,7 @@ class Session:
         refusals: why it refused the last transaction as a whole; empty where it took it, but for what is held.
         held: what it refused of it, by section and id.
         accepted: it took a transaction at least once.
+        generation: of the transaction that it took last; 0: it took none yet.
     """
 
     sections: dict[str, None] = field(default_factory=dict)
@@ -106,6 +108,7 @@ class Session:
     report: PlaneReport = field(default_factory=PlaneReport)
     refusals: tuple[Refusal, ...] = ()
     accepted: bool = False
+    generation: int = 0
     held: dict[Node, Refusal] = field(default_factory=dict)
     _held_at: dict[Node, str | None] = field(default_factory=dict)
     _tries: int = 0
@@ -160,6 +163,11 @@ class Session:
         """A transaction is under way."""
         return self._under_way is not None
 
+    @property
+    def behind(self) -> bool:
+        """It has not acknowledged all that is wanted of it."""
+        return self._wanted or self._under_way is not None or not self.accepted
+
     def next(self, plane: Plane, generation: int) -> list[Response] | None:
         """The responses of the next transaction; None where one is under way or nothing is to be said.
 
@@ -181,7 +189,7 @@ class Session:
         if not content and self.accepted and not self.refusals:
             return None
         nonce = str(next(self._nonces))
-        self._under_way = _Transaction(nonce, content)
+        self._under_way = _Transaction(nonce, content, generation)
         end = Response(type_url=type_url(GENERATION), nonce=nonce, system_version_info=str(generation))
         end.resources.append(Resource(name=GENERATION, version=str(generation)))
         return [*responses, end]
@@ -218,6 +226,7 @@ class Session:
         else:
             self.refusals = ()
             self.accepted = True
+            self.generation = under_way.generation
             self._keep(under_way)
         before, self._noted = self._noted, (self.accepted, self.refusals, self.held)
         return before != self._noted

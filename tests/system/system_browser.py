@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import re
@@ -58,9 +59,9 @@ class Browser:
                 return answer["result"]
         raise AssertionError("the browser has gone")
 
-    def open(self, path: Path) -> None:
-        """Load a page, and all of it."""
-        self.ask("Page.navigate", url=path.as_uri())
+    def open(self, place: Path | str) -> None:
+        """Load a page, and all of it, by its path or its address."""
+        self.ask("Page.navigate", url=place.as_uri() if isinstance(place, Path) else place)
         for message in self._messages():
             if message.get("method") == "Page.loadEventFired":
                 return
@@ -86,6 +87,17 @@ class Browser:
     def prefer(self, scheme: str) -> None:
         """Be somebody who likes `light` or `dark`."""
         self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def wait(self, script: str) -> None:
+        """Until a script comes to something; the page itself looks, at each frame that it draws."""
+        found = f"new Promise((done) => {{ const look = () => ({script}) ? done() : setTimeout(look, 20); look(); }})"
+        answer = self.ask("Runtime.evaluate", expression=found, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer
+
+    def picture(self, width: int = 1280, height: int = 800) -> bytes:
+        """What people see, as PNG."""
+        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        return base64.b64decode(self.ask("Page.captureScreenshot", format="png")["data"])
 
     def controls(self) -> dict[str, list[str]]:
         """What people can operate, as a screen reader has it: names by role."""

@@ -554,7 +554,7 @@ def test_silent_connections_keep_no_probe_waiting(start: Any, simple: list[Manif
     found = start(*simple)
     with contextlib.ExitStack() as stack:
         place = (found.address, 19000)
-        silent = [stack.enter_context(socket.create_connection(place, LIMIT)) for _ in range(80)]
+        silent = [stack.enter_context(socket.create_connection(place, LIMIT)) for _ in range(150)]
         began = time.monotonic()
         for _ in range(10):
             assert found.admin("/healthz") == "ok\n"

@@ -55,7 +55,7 @@ _SETTINGS = (
     ),
     *ingress_settings(ControllerSettings, "ingress in --namespace"),
     status_setting(ControllerSettings),
-    setting(ControllerSettings, "admin", "Address of healthz, readyz and metrics; or off.", "ADDRESS"),
+    setting(ControllerSettings, "admin", "Address of the page, healthz, readyz and metrics; or off.", "ADDRESS"),
     setting(ControllerSettings, "output", "json: one JSON object a line, for programs.", "text|json"),
     setting(ControllerSettings, "log_level", "The least that is told.", "debug|info|warning|error"),
 )
@@ -67,8 +67,11 @@ def _run(given: argparse.Namespace) -> int:
     def load() -> roles.Role:
         from sluicegate.processes.controller.role import ApiError, run_controller
 
+        from .page import make_page
+
         return roles.Role(
-            lambda: run_controller(load_controller_settings(flags, os.environ, __version__), __version__), (ApiError,)
+            lambda: run_controller(load_controller_settings(flags, os.environ, __version__), __version__, make_page),
+            (ApiError,),
         )
 
     return roles.run(load)

@@ -23,7 +23,7 @@ _SETTINGS = (
         "ADDRESS",
         default="127.0.0.1",
     ),
-    setting(DemoSettings, "admin", "Address of healthz, readyz, metrics and config; or off.", "ADDRESS"),
+    setting(DemoSettings, "admin", "Address of the page, healthz, readyz, metrics and config; or off.", "ADDRESS"),
     setting(
         DemoSettings,
         "access_log",
@@ -54,6 +54,8 @@ def _run(given: argparse.Namespace) -> int:
         from sluicegate.schema import violations
         from sluicegate.testing import demo
 
+        from .page import make_page
+
         paths = given.paths or [demo.QUICKSTART, demo.QUICKSTART_HTTPS]
         # On any free ports: those that EndpointSlices name may be taken.
         backends = (
@@ -62,7 +64,9 @@ def _run(given: argparse.Namespace) -> int:
         )
         settings = msgspec.structs.replace(settings, backend=tuple(backends))
         notes = (f"Manifests: {' '.join(paths)}; Ctrl-C ends it all",)
-        return roles.Role(lambda: serve(paths, settings, __version__, violations, remedy=_REMEDY, notes=notes))
+        return roles.Role(
+            lambda: serve(paths, settings, __version__, violations, remedy=_REMEDY, notes=notes, page=make_page)
+        )
 
     return roles.run(load)
 

@@ -14,14 +14,13 @@ from sluicegate import ir
 from sluicegate.controller.api import Diagnostic, ObjectKey, RefusedPolicy
 from sluicegate.processes.serve.summary import describe_match
 from sluicegate.testing.decision import Decision, Forwarded
-from sluicegate.testing.offline import Offline
 from sluicegate.testing.request import Connection, Request
 from sluicegate.testing.table import Table
 
 from .because import reasons
 from .losers import Loser, hostname_of, losers
 from .origins import origins
-from .refused import refused
+from .refused import Translated, refused
 from .served_names import decided_by_ingress, lost_by_ingress, place_of
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
     refused: tuple[Diagnostic, ...]
 
 
-def explain(offline: Offline, table: Table, request: Request | Connection) -> Explanation:
+def explain(offline: Translated, table: Table, request: Request | Connection) -> Explanation:
     """Explain what happens to a request or a connection."""
     decision = table.decide(request)
     asked = _connection_of(request, decision)
@@ -126,7 +125,7 @@ def _by_ingress(found: Explanation, ingresses: Ingresses) -> Explanation:
     )
 
 
-def _closed(offline: Offline, decision: Decision) -> Iterator[tuple[str, str]]:
+def _closed(offline: Translated, decision: Decision) -> Iterator[tuple[str, str]]:
     """Policies of a decision that cannot be read, and what is wrong with them."""
     for said in decision.policies:
         policy = offline.translation.snapshot.get(ObjectKey.parse(said.policy))

@@ -48,7 +48,8 @@ _L4_RANKS = (
 _PATH_RANK = {ir.ExactPath: 0, ir.GrpcMethod: 1, ir.RegularExpressionPath: 2, ir.PathPrefix: 3}
 _EVERYTHING = ir.PathPrefix(value="/")
 
-_Rank = tuple[object, ...]
+#: Compared from left to right; the lower one takes the request.
+Rank = tuple[object, ...]
 
 
 class Loser(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +77,7 @@ class Loser(msgspec.Struct, frozen=True, kw_only=True):
 class _Candidate(msgspec.Struct, frozen=True):
     """What may take a request; `misses` of an L4 rule are known, those of a match are asked for where it is shown."""
 
-    rank: _Rank
+    rank: Rank
     rule: ir.HttpRule | ir.L4Rule
     match: int | None
 
@@ -91,14 +92,14 @@ def losers(table: Table, request: Request | Connection, decision: Decision) -> l
     if isinstance(request, Connection):
         name = _server_name(request, listener)
         found = [
-            _Candidate(_l4_rank(rule, best_hostname(rule.hostnames, name)), rule, None)
+            _Candidate(l4_rank(rule, best_hostname(rule.hostnames, name)), rule, None)
             for rule in resources.l4_rules
             if listener.id in ir.listeners_of(rule, attachments)
         ]
     else:
         host = host_of(request.authority)
         found = [
-            _Candidate(_rank(rule, index, best_hostname(rule.hostnames, host)), rule, index)
+            _Candidate(rank(rule, index, best_hostname(rule.hostnames, host)), rule, index)
             for rule in resources.http_rules
             if listener.id in ir.listeners_of(rule, attachments)
             for index in range(len(rule.matches))
@@ -117,7 +118,7 @@ def losers(table: Table, request: Request | Connection, decision: Decision) -> l
 
 
 def _loser(
-    table: Table, request: Request | Connection, listener: ir.Listener, item: _Candidate, winner: _Rank | None
+    table: Table, request: Request | Connection, listener: ir.Listener, item: _Candidate, winner: Rank | None
 ) -> Loser:
     ranks: tuple[str, ...]
     if isinstance(item.rule, ir.HttpRule) and isinstance(request, Request) and item.match is not None:
@@ -140,7 +141,7 @@ def _loser(
     )
 
 
-def _difference(texts: tuple[str, ...], winner: _Rank | None, rank: _Rank) -> str:
+def _difference(texts: tuple[str, ...], winner: Rank | None, rank: Rank) -> str:
     if winner is None:
         return "it holds"
     return next((text for text, one, other in zip(texts, winner, rank, strict=True) if one != other), "it comes later")
@@ -188,7 +189,8 @@ def _hostname_rank(hostname: str | None) -> tuple[int, int]:
 # --- Ranks ------------------------------------------------------------------------------------------------------
 
 
-def _rank(rule: ir.HttpRule, index: int, hostname: str | None) -> _Rank:
+def rank(rule: ir.HttpRule, index: int, hostname: str | None) -> Rank:
+    """The place of a match among those of a listener, where a request is for a hostname of the route's."""
     match = rule.matches[index]
     path, service, method, is_expression = "", "", "", False
     if isinstance(match.path, ir.GrpcMethod):
@@ -213,7 +215,8 @@ def _rank(rule: ir.HttpRule, index: int, hostname: str | None) -> _Rank:
     )
 
 
-def _l4_rank(rule: ir.L4Rule, hostname: str | None) -> _Rank:
+def l4_rank(rule: ir.L4Rule, hostname: str | None) -> Rank:
+    """The same of a rule that takes connections."""
     return (_hostname_rank(hostname), rule.created, rule.route.encode(), rule.index)
 
 

@@ -19,16 +19,18 @@ def origins(snapshot: Snapshot, listener: ir.Listener | None, decision: Decision
         listener: that takes the request.
         decision: on it.
     """
-    place = list(_place(snapshot, listener, decision))
-    return tuple(_origin(snapshot, place, said.policy) for said in decision.policies)
+    place = list(place_of(snapshot, listener, decision.route, decision.rule))
+    return tuple(origin_of(snapshot, place, said.policy) for said in decision.policies)
 
 
-def _place(snapshot: Snapshot, listener: ir.Listener | None, decision: Decision) -> Iterator[Target]:
-    """The levels that the request is in, the lowest first."""
-    route = snapshot.get(ObjectKey.parse(decision.route)) if decision.route is not None else None
+def place_of(
+    snapshot: Snapshot, listener: ir.Listener | None, route_name: str | None, rule: int | None
+) -> Iterator[Target]:
+    """The levels that a rule at a listener is in, the lowest first."""
+    route = snapshot.get(ObjectKey.parse(route_name)) if route_name is not None else None
     if isinstance(route, Route):
         whole = Target(*route.key)
-        name = route.spec.rules[decision.rule].name if decision.rule is not None and route.spec.rules else ""
+        name = route.spec.rules[rule].name if rule is not None and route.spec.rules else ""
         yield from (whole._replace(section=name), whole) if name else (whole,)
     if listener is not None:
         kind, namespace, name, section = listener.id.split("/")
@@ -36,7 +38,8 @@ def _place(snapshot: Snapshot, listener: ir.Listener | None, decision: Decision)
         yield from dict.fromkeys((owner._replace(section=section), owner, gateway))
 
 
-def _origin(snapshot: Snapshot, place: list[Target], policy: str) -> str:
+def origin_of(snapshot: Snapshot, place: list[Target], policy: str) -> str:
+    """The level that a policy is attached to; empty where it is at none of them."""
     found = snapshot.get(ObjectKey.parse(policy))
     spec = getattr(found, "spec", None)
     if found is None or not isinstance(spec, PolicySpec):

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sluicegate import ir
 from sluicegate.controller.api import DEFAULT_NAMESPACE, ROUTE_KINDS, Diagnostic
+from sluicegate.controller.translate import Translation
+from sluicegate.processes.viewed import Written
 from sluicegate.testing.decision import Decision
-from sluicegate.testing.offline import Offline
 from sluicegate.testing.request import Connection, Request
 from sluicegate.testing.table import Table
 
 from .losers import best_hostname, host_of
 
+if TYPE_CHECKING:
+    from sluicegate.processes.ingress import Ingresses
+
 #: Diagnostics shown; a folder may have thousands of routes that are wrong in the same way.
 SHOWN = 8
 
 
-def refused(offline: Offline, table: Table, request: Request | Connection, decision: Decision) -> list[Diagnostic]:
+class Translated(Protocol):
+    """Objects and what they come to: of files or a cluster (`Offline`), or of what runs (`sluicegate.cli.page`)."""
+
+    @property
+    def translation(self) -> Translation:
+        """Configuration and statuses."""
+
+    @property
+    def ingresses(self) -> Ingresses | None:
+        """That are served as well; None: none are."""
+
+    def documents(self) -> Iterable[Written]:
+        """The objects as they are written."""
+
+    def diagnostics(self) -> list[Diagnostic]:
+        """Everything that is wrong."""
+
+
+def refused(offline: Translated, table: Table, request: Request | Connection, decision: Decision) -> list[Diagnostic]:
     """What is wrong with them, in the order of files and lines, at most `SHOWN`."""
     host = host_of(request.authority) if isinstance(request, Request) else request.server_name or ""
     at_port = table.listeners_at(request)
@@ -30,7 +52,7 @@ def refused(offline: Offline, table: Table, request: Request | Connection, decis
     return [item for item in errors if item.object in names][:SHOWN]
 
 
-def _not_whole(offline: Offline, table: Table, listeners: list[ir.Listener], host: str) -> Iterator[str]:
+def _not_whole(offline: Translated, table: Table, listeners: list[ir.Listener], host: str) -> Iterator[str]:
     """Routes that name one of the listeners and have fewer rules there than they are written with."""
     ids = {item.id for item in listeners}
     attachments = {item.id: item for item in table.resources.attachments}
@@ -39,7 +61,7 @@ def _not_whole(offline: Offline, table: Table, listeners: list[ir.Listener], hos
     for rule in rules:
         if not ids.isdisjoint(ir.listeners_of(rule, attachments)):
             served[rule.route] = served.get(rule.route, 0) + 1
-    for document in offline.source.documents():
+    for document in offline.documents():
         kind = document.data.get("kind")
         if kind not in ROUTE_KINDS:
             continue

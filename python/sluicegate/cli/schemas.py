@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -29,6 +29,7 @@ from .diff_report import DiffReport
 from .explanation import Explanation
 from .init import InitReport
 from .migration_report import MigrationReport
+from .page.facts import ApiAnswer
 from .status_report import StatusReport
 from .top_figures import TopReport
 from .version import VersionReport
@@ -88,8 +89,15 @@ def _serve() -> Schema:
     }
 
 
+def _api() -> Schema:
+    """Everything that `/api/v1` answers; `/api/v1/explain` answers what `explain` writes."""
+    found, definitions = msgspec.json.schema_components(get_args(ApiAnswer), ref_template=_REFERENCE)
+    return {"anyOf": list(found), "$defs": definitions}
+
+
 #: By name: what it describes, and how it is made.
 SCHEMAS: dict[str, tuple[str, Callable[[], Schema]]] = {
+    "api": ("`/api/v1` of the admin listener ([page.md](../page.md))", _api),
     "check": ("`sluicegate check --output json`", _check),
     "explain": ("`sluicegate explain --output json`", lambda: _of(Explanation)),
     "diff": ("`sluicegate diff --output json`", lambda: _of(DiffReport)),

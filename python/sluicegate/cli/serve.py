@@ -29,7 +29,7 @@ _SETTINGS = (
     setting(Settings, "workers", "Threads that serve.", "NUMBER", default="the cores that may be used"),
     setting(Settings, "drain", "Time for open requests after SIGTERM or Ctrl-C.", "SECONDS"),
     setting(Settings, "keep_going", "Start even where nothing can be served yet, and wait for it.", "", default="off"),
-    setting(Settings, "admin", "Address of healthz, readyz, metrics and config; or off.", "ADDRESS"),
+    setting(Settings, "admin", "Address of the page, healthz, readyz, metrics and config; or off.", "ADDRESS"),
     setting(
         Settings,
         "access_log",
@@ -101,12 +101,16 @@ def _run(given: argparse.Namespace) -> int:
         if given.kubernetes:
             from sluicegate.processes.serve.cluster import ApiError, serve_cluster
 
-            return roles.Role(lambda: serve_cluster(settings(), __version__), (ApiError,))
+            from .page import make_page
+
+            return roles.Role(lambda: serve_cluster(settings(), __version__, make_page), (ApiError,))
         from sluicegate.processes import without_tls  # noqa: F401 (before asyncio)  # isort: skip
         from sluicegate.processes.serve import serve
         from sluicegate.schema import violations
 
-        return roles.Role(lambda: serve(given.paths, settings(), __version__, violations))
+        from .page import make_page
+
+        return roles.Role(lambda: serve(given.paths, settings(), __version__, violations, page=make_page))
 
     return roles.run(load)
 

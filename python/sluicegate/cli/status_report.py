@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from sluicegate import __version__
-from sluicegate.controller.api import ROUTE_KINDS, Diagnostic, ObjectKey
+from sluicegate.controller.api import ROUTE_KINDS, Diagnostic, ObjectKey, Origin
 from sluicegate.controller.api.names import VIRTUAL
 from sluicegate.controller.sources.files.judge import key_of
 from sluicegate.controller.translate import to_document
@@ -153,9 +153,27 @@ def _object(
         document = written.get(key, {})
         status = _of_ours(document.get("status") or {}, controller_name)
         note = _note(status, document)
+    return object_status(key, status, problems, offline.translation.snapshot.origin(key), note)
+
+
+def object_status(
+    key: ObjectKey,
+    status: Mapping[str, Any],
+    problems: Sequence[Diagnostic],
+    origin: Origin | None,
+    note: str = "",
+) -> ObjectStatus:
+    """What is said of one object.
+
+    Args:
+        key: of it.
+        status: as the API has it.
+        problems: what is wrong with it.
+        origin: where it comes from; None: where its problems are.
+        note: why the status may not be that of the object as it is.
+    """
     conditions = tuple(_condition(of, item) for of, item in conditions_of(status))
     listeners = status.get("listeners") or ()
-    origin = offline.translation.snapshot.origin(key)
     place = origin if origin is not None else next(((item.path, item.line) for item in problems), ("", 0))
     return ObjectStatus(
         object=str(key),

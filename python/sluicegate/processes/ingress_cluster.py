@@ -59,6 +59,11 @@ class ClusterIngresses:
         return self._texts.changed
 
     @property
+    def served(self) -> Ingresses:
+        """Where each virtual object comes from."""
+        return self._ingresses
+
+    @property
     def selected(self) -> frozenset[ObjectKey]:
         """Ingresses that are served."""
         return self._ingresses.result.selected

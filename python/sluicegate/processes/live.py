@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sluicegate.controller.sources.files import Document
 from sluicegate.controller.sources.files.reader import Progress
 from sluicegate.controller.store.store import Store
 from sluicegate.controller.translate import Translation, Translator
@@ -100,6 +101,10 @@ class Live:
         step = self._step(refresh, translation, report, seconds)
         self._whole = True
         return step
+
+    def documents(self) -> list[Document]:
+        """The manifests as they were written at the last step; any thread may ask."""
+        return self._source.documents()
 
     def again(self) -> Step | None:
         """The last step with what the engine says now of its listeners; None before the first."""

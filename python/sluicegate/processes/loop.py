@@ -162,6 +162,8 @@ class Loop:
         self.seconds = 0.0
         #: The newest translation; None: there was none yet.
         self.newest: Translation | None = None
+        #: The last one, with what data planes said of it, and when its configuration came; None: there is none yet.
+        self.seen: tuple[Translation, float] | None = None
 
     def jobs(self) -> Iterator[Job]:
         """What goes on, each by itself: the watches, the translation, the writers."""
@@ -318,7 +320,10 @@ class Loop:
         return translation
 
     async def _report(self, translation: Translation) -> None:
-        self._want(await asyncio.to_thread(self._reports.reported, translation), reported=True)
+        reported = await asyncio.to_thread(self._reports.reported, translation)
+        is_same = self.seen is not None and self.seen[0].ir is reported.ir
+        self.seen = (reported, self.seen[1] if is_same and self.seen is not None else time.time())
+        self._want(reported, reported=True)
         self.ready.set()
 
     def _want(self, translation: Translation, *, reported: bool) -> None:

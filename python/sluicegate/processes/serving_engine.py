@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sluicegate.controller import caught
 from sluicegate.engine.delivery import Delivery
 from sluicegate.engine.native import Engine, Report
+from sluicegate.observe.admin import FrontThread
+from sluicegate.observe.aside import Aside, Make
 from sluicegate.observe.log import Log
 
 from .access_log import AccessLog
-from .job import Job
+from .job import Job, tell_fault
 from .provider_keys import ProviderKeys
 from .settings import EngineSettings
 from .start_error import StartError
@@ -23,6 +26,12 @@ RETRY_BINDS = 2.0
 POLL_EVENTS = 1.0
 #: Seconds between looks at who has given no keys.
 LOOK_AT_KEYS = 5.0
+#: Where an engine answers probes that is asked through a page's listener.
+BEHIND = "127.0.0.1:0"
+
+
+#: Makes what answers for the page of the admin listener, of what gives what it shows (`viewed`), and of the metrics.
+Page = Callable[[Callable[[], Any], Callable[[], str]], Make]
 
 
 class Drain(NamedTuple):
@@ -50,9 +59,12 @@ class ServingEngine:
         delivery: gives it its transactions.
         access_log: switches and reopens its log.
         keys: of identity providers, as far as these are away.
+        look: what its page shows; None: nothing yet.
     """
 
-    def __init__(self, settings: EngineSettings, drain: Drain, log: Log, state_directory: str) -> None:
+    def __init__(
+        self, settings: EngineSettings, drain: Drain, log: Log, state_directory: str, page: Page | None = None
+    ) -> None:
         """Start an engine that has no configuration yet.
 
         Args:
@@ -60,12 +72,19 @@ class ServingEngine:
             drain: its end.
             log: takes what it has to tell.
             state_directory: what it keeps for the next start; empty: nowhere.
+            page: makes the page of the admin listener; None: there is none.
 
         Raises:
             ValueError: a setting that the engine does not take.
             OSError: the system refuses what it needs.
         """
-        self.engine = Engine(settings.engine_settings(state_directory))
+        self._has_page = page is not None and settings.admin != "off"
+        behind = {"admin": BEHIND} if self._has_page else {}
+        self.engine = Engine({**settings.engine_settings(state_directory), **behind})
+        self._front: FrontThread | None = None
+        self._page: Aside | None = None
+        self._front_fault = ""
+        self.look: Callable[[], object] = lambda: None
         self.delivery = Delivery(self.engine, self._tell_applied)
         self.access_log = AccessLog(self.engine, settings.access_log, log)
         self._admin = settings.admin
@@ -76,6 +95,30 @@ class ServingEngine:
         self._keys_changed: Callable[[], Awaitable[None]] = _nothing
         self._control_side = (0, 0)
         self._unusable = 0
+        if page is not None and self._has_page:
+            self._open_front(page)
+
+    @property
+    def admin_address(self) -> str | None:
+        """`address:port` of the admin listener, if it could be bound."""
+        if not self._has_page:
+            return self.engine.admin_address
+        return self._front.address if self._front is not None else None
+
+    def _open_front(self, page: Page) -> None:
+        behind = self.engine.admin_address
+        if behind is None:
+            return  # the engine says why
+        make = page(self._look, self.engine.metrics)
+        self._page = Aside(make, lambda error: tell_fault(self._log, "the page", error))
+        try:
+            self._front = FrontThread(self._admin, self._page, behind)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            self._front_fault = f"admin listener {self._admin}: {reason}; page, metrics and probes are not served"
+
+    def _look(self) -> object:
+        return self.look()
 
     def when_bound(self, call: Callable[[], Awaitable[None]]) -> None:
         """Have something done where a port that was taken could be bound, or cannot be for another reason."""
@@ -96,9 +139,10 @@ class ServingEngine:
         Raises:
             StartError: its port is taken.
         """
-        if self._admin == "off" or self.engine.admin_address is not None:
+        if self._admin == "off" or self.admin_address is not None:
             return
-        told = [event.message for event in self.engine.poll_events() if event.code == "admin_unavailable"]
+        told = [self._front_fault] if self._front_fault else []
+        told += [event.message for event in self.engine.poll_events() if event.code == "admin_unavailable"]
         said = "; ".join(told) or f"{self._admin} cannot be bound"
         raise StartError(f"{said}; stop what listens there, or choose another address with --admin, or --admin off")
 
@@ -110,6 +154,9 @@ class ServingEngine:
 
     def tell_events(self) -> None:
         """Tell what the engine has to tell, such as an admin port that is taken."""
+        if self._front_fault:
+            self._log.warning("admin_unavailable", self._front_fault)
+            self._front_fault = ""
         for event in self.engine.poll_events():
             self._log.warning(event.code, event.message)
 
@@ -123,6 +170,10 @@ class ServingEngine:
 
     async def shutdown(self) -> None:
         """Stop everything."""
+        if self._page is not None:
+            self._page.close()
+        if self._front is not None:
+            await asyncio.to_thread(self._front.stop)
         await self.engine.shutdown_async()
 
     def _tell_applied(self, report: Report) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sluicegate import ir
 from sluicegate.checks import native_checks
 from sluicegate.controller.looked import Looked
-from sluicegate.controller.sources.files import Reader
+from sluicegate.controller.sources.files import Document, Reader
 from sluicegate.controller.sources.files.judge import Validate
 from sluicegate.controller.sources.files.reader import Progress
 from sluicegate.controller.store.store import Delete, Store
@@ -59,6 +59,10 @@ class Offline:
     def transaction(self) -> ir.Transaction:
         """The full state, with its secrets."""
         return ir_transaction(None, self.translation.ir, 1)
+
+    def documents(self) -> list[Document]:
+        """The objects as they are written."""
+        return self.source.documents()
 
     def diagnostics(self) -> list[Diagnostic]:
         """Everything that is wrong, in the order of files and lines."""

@@ -36,15 +36,18 @@ from sluicegate.controller.stream.wanted import WantedOf
 from sluicegate.controller.translate import Options, Translation, Translator
 from sluicegate.controller.translate.infrastructure.plane import ProvisionOptions
 from sluicegate.observe.admin import Admin
+from sluicegate.observe.aside import Aside
 from sluicegate.observe.log import Log
 
 from ..follower import Follower
 from ..ingress_settings import INGRESS_GATEWAY, wanted_of
-from ..job import Job
+from ..job import Job, tell_fault
 from ..loop import Loop, Output
 from ..process import Process
 from ..start_error import StartError
+from ..viewed import MakePage, Viewed, Views
 from .certificates import Expiries
+from .look import serving_pods
 from .metrics import ControllerMetrics, Figures
 from .settings import ControllerSettings
 
@@ -55,15 +58,20 @@ if TYPE_CHECKING:
 _READ = tuple(item.kind for item in WATCHED_TO_PROVISION if item.kind in READ_KINDS)
 
 
-async def run_controller(settings: ControllerSettings, version: str) -> int:
+async def run_controller(settings: ControllerSettings, version: str, page: MakePage | None = None) -> int:
     """Control the Gateways of a cluster until a signal; returns the exit status.
+
+    Args:
+        settings: of the process.
+        version: of this program.
+        page: makes the page of the admin listener; None: there is none.
 
     Raises:
         ApiError: no API server is configured.
     """
     async with await Client.load(settings.kubeconfig or None) as client:
         log = Log(settings.output, settings.log_level)
-        return await Process(Controller(client, settings, log, version), log).run()
+        return await Process(Controller(client, settings, log, version, page), log).run()
 
 
 class Leadership:
@@ -128,7 +136,9 @@ class SettledStatus:
 class Controller:
     """What follows the cluster, and what the leader writes."""
 
-    def __init__(self, client: Client, settings: ControllerSettings, log: Log, version: str) -> None:
+    def __init__(
+        self, client: Client, settings: ControllerSettings, log: Log, version: str, page: MakePage | None = None
+    ) -> None:
         """Put it together.
 
         Args:
@@ -136,12 +146,16 @@ class Controller:
             settings: of the process.
             log: takes what happens.
             version: of this program.
+            page: makes the page of the admin listener; None: there is none.
         """
         self._client = client
         self._settings = settings
         self._version = version
         self._log = log
         self._admin: Admin | None = None
+        self._page: Aside | None = None
+        if page is not None:
+            self._page = Aside(page(Views(self._look, None)), lambda error: tell_fault(log, "the page", error))
         self._leads = Leadership()
         self._expiries = Expiries()
         self.metrics = ControllerMetrics(self.figures)
@@ -206,7 +220,7 @@ class Controller:
             observe=self.metrics.observe,
             ingress=ingress,
         )
-
+        self._ingress = ingress
         self._follower = Follower(
             client, self._loop, self._lead, log, namespace=settings.namespace, identity=settings.pod
         )
@@ -219,7 +233,7 @@ class Controller:
         """
         if self._settings.admin == "off":
             return
-        self._admin = Admin(self._settings.admin, self._loop.faults, self._missing, self.metrics.text)
+        self._admin = Admin(self._settings.admin, self._loop.faults, self._missing, self.metrics.text, self._page)
         try:
             await self._admin.start()
         except OSError as error:
@@ -227,7 +241,7 @@ class Controller:
             text = f"admin listener {self._settings.admin}: {reason}; stop what listens there"
             raise StartError(f"{text}, or choose another address with --admin, or --admin off") from None
         address = self._admin.address
-        self._log.information("admin", f"healthz, readyz and metrics on {address}", address=address)
+        self._log.information("admin", f"page, healthz, readyz and metrics on {address}", address=address)
 
     def jobs(self) -> Iterator[Job]:
         """What follows the cluster, and what the leader keeps."""
@@ -248,6 +262,8 @@ class Controller:
 
     async def close(self) -> None:
         """Answer no more probes."""
+        if self._page is not None:
+            self._page.close()
         if self._admin is not None:
             await self._admin.stop()
 
@@ -282,6 +298,23 @@ class Controller:
         text = "leading: data planes, status and events are written here" if leading else "not leading"
         self._log.information("leader", text, leading=leading)
         self._leads.set(leading)
+
+    def _look(self) -> Viewed | None:
+        """What the page shows."""
+        if self._loop.seen is None:
+            return None
+        translation, changed = self._loop.seen
+        return Viewed(
+            role="controller",
+            version=self._version,
+            translation=translation,
+            diagnostics=tuple(translation.diagnostics),
+            documents=list,
+            pods=serving_pods(self._server, translation),
+            generation=self._server.generation,
+            changed=changed,
+            ingresses=self._ingress.served if self._ingress is not None else None,
+        )
 
     def _report_changed(self) -> None:
         self._loop.report_changed()

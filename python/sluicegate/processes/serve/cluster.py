@@ -29,6 +29,7 @@ from ..process import Process
 from ..serving_engine import ServingEngine
 from ..settings import Settings
 from ..translation_delivery import TranslationDelivery
+from ..viewed import MakePage, ServingPod, Viewed, before_engine
 from .drain import drain_of
 
 if TYPE_CHECKING:
@@ -38,8 +39,13 @@ if TYPE_CHECKING:
 _READ = tuple(item.kind for item in WATCHED if item.kind in READ_KINDS)
 
 
-async def serve_cluster(settings: Settings, version: str) -> int:
+async def serve_cluster(settings: Settings, version: str, page: MakePage | None = None) -> int:
     """Serve the Gateways of a cluster until a signal; returns the exit status.
+
+    Args:
+        settings: of the process.
+        version: of this program.
+        page: makes the page of the admin listener; None: there is none.
 
     Raises:
         ApiError: no API server is configured.
@@ -48,7 +54,7 @@ async def serve_cluster(settings: Settings, version: str) -> int:
     """
     async with await Client.load(settings.kubeconfig or None) as client:
         log = Log(settings.output, settings.log_level, color=settings.color)
-        engine = ServingEngine(settings, drain_of(settings), log, settings.keys_directory)
+        engine = ServingEngine(settings, drain_of(settings), log, settings.keys_directory, before_engine(page))
         return await Process(ClusterGateway(client, settings, engine, log, version), log, engine).run()
 
 
@@ -97,6 +103,9 @@ class ClusterGateway:
             outputs.append(Output(status, lambda translation: translation, reported=True))
         self._loop = Loop(client, translator, outputs, self, log.warning, take=self._delivery.deliver, ingress=ingress)
         self._follower = Follower(client, self._loop, self._lead, log, namespace=settings.namespace)
+        self._settings = settings
+        self._ingress = ingress
+        engine.look = self._look
 
     async def start(self) -> None:
         """Nothing is served before everything was listed.
@@ -129,6 +138,26 @@ class ClusterGateway:
         for item in self._delivery.refusals(translation):
             self._log.warning(item.code, item.text, object=item.object)
         return self._delivery.reported(translation)
+
+    def _look(self) -> Viewed | None:
+        """What the page shows."""
+        if self._loop.seen is None:
+            return None
+        translation, changed = self._loop.seen
+        generation = self._engine.delivery.generation
+        return Viewed(
+            role="serve --kubernetes",
+            version=self._version,
+            translation=translation,
+            diagnostics=(*self._delivery.refusals(translation), *translation.diagnostics),
+            documents=list,
+            pods=(ServingPod("", "", "current", generation),),
+            generation=generation,
+            changed=changed,
+            port_offset=self._settings.port_offset,
+            path_normalization=self._settings.engine.path_normalization or "strict",
+            ingresses=self._ingress.served if self._ingress is not None else None,
+        )
 
     async def _tell_report(self) -> None:
         self._loop.report_changed()

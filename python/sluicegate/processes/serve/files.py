@@ -31,6 +31,7 @@ from ..process import Process
 from ..serving_engine import ServingEngine
 from ..settings import Settings
 from ..start_error import StartError
+from ..viewed import MakePage, ServingPod, Viewed, before_engine
 from .drain import drain_of
 from .follow import changes
 from .hints import hints_of
@@ -49,6 +50,7 @@ async def serve(
     *,
     remedy: str = REMEDY,
     notes: Sequence[str] = (),
+    page: MakePage | None = None,
 ) -> int:
     """Serve manifests until a signal; returns the exit status.
 
@@ -59,13 +61,14 @@ async def serve(
         validate: looks at documents as the API server would.
         remedy: what to do about a start that would serve nothing.
         notes: sentences for the summary, beside its hints.
+        page: makes the page of the admin listener; None: there is none.
 
     Raises:
         ValueError: a setting of the engine that it does not take.
         OSError: the system refuses what the engine needs.
     """
     log = Log(settings.output, settings.log_level, color=settings.color)
-    engine = ServingEngine(settings, drain_of(settings), log, settings.keys_directory)
+    engine = ServingEngine(settings, drain_of(settings), log, settings.keys_directory, before_engine(page))
     gateway = FilesGateway(paths, settings, engine, log, version, validate, remedy=remedy, notes=notes)
     return await Process(gateway, log, engine).run()
 
@@ -124,6 +127,10 @@ class FilesGateway:
         source, store, ingresses = sources_of(reader, validate, wanted_of(settings), settings.controller_name)
         translator = Translator(settings.controller_name, options)
         self._live = Live(source, store, translator, engine.delivery, ingresses)
+        self._ingresses = ingresses
+        #: For the page: the last step, and when its configuration came.
+        self._seen: tuple[Step, float] | None = None
+        engine.look = self._look
 
     async def start(self) -> None:
         """Serve what the files say now.
@@ -144,7 +151,7 @@ class FilesGateway:
         self._reporter.ready(
             step,
             version=self._version,
-            admin=self._engine.engine.admin_address,
+            admin=self._engine.admin_address,
             seconds=time.perf_counter() - started,
             hints=hints,
         )
@@ -173,6 +180,7 @@ class FilesGateway:
     ) -> Step:
         async with self._one_step:
             step = await asyncio.to_thread(self._live.step, progress, changed, anew=anew)
+        self._note(step)
         self._refresh = step.refresh
         self._due = step.translation.due
         self._timed.set()
@@ -242,4 +250,29 @@ class FilesGateway:
         async with self._one_step:
             step = await asyncio.to_thread(self._live.again)
         if step is not None:
+            self._note(step)
             self._reporter.changed(step)
+
+    def _note(self, step: Step) -> None:
+        is_new = step.applied is not None or self._seen is None
+        self._seen = (step, time.time() if is_new or self._seen is None else self._seen[1])
+
+    def _look(self) -> Viewed | None:
+        """What the page shows."""
+        if self._seen is None:
+            return None
+        step, changed = self._seen
+        generation = self._engine.delivery.generation
+        return Viewed(
+            role="serve",
+            version=self._version,
+            translation=step.translation,
+            diagnostics=step.diagnostics,
+            documents=self._live.documents,
+            pods=(ServingPod("", "", "current", generation),),
+            generation=generation,
+            changed=changed,
+            port_offset=self._settings.port_offset,
+            path_normalization=self._settings.engine.path_normalization or "strict",
+            ingresses=self._ingresses,
+        )

@@ -108,7 +108,7 @@ def _listener(
 ) -> ListenerLine:
     return ListenerLine(
         id=item.id,
-        url=_url(item, bound),
+        url=url_of(item, bound),
         hostname=item.hostname,
         bound=bound,
         attached=attached,
@@ -179,7 +179,8 @@ def _failure(rule: ir.HttpRule | ir.L4Rule) -> str:
     return "UNAVAILABLE" if rule.grpc else "500"
 
 
-def _url(item: ir.Listener, bound: tuple[str, ...]) -> str:
+def url_of(item: ir.Listener, bound: tuple[str, ...]) -> str:
+    """By which a client on this machine reaches a listener; empty where nothing is bound."""
     if not bound:
         return ""
     scheme = _TRAFFIC[item.protocol].scheme

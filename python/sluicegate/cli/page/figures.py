@@ -1,0 +1,126 @@
+"""Counters of routes, read from the engine's metrics when somebody looks."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Container, Iterator
+from typing import NamedTuple
+
+from .facts import RouteCounters
+
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_ESCAPES = {"\\n": "\n", '\\"': '"', "\\\\": "\\"}
+#: Samples without labels that are told.
+_PLAIN = {"sluicegate_connections_active": "connections", "sluicegate_connections_total": "accepted"}
+_BUCKET = "sluicegate_request_duration_seconds_bucket"
+_REQUESTS = "sluicegate_requests_total"
+_OF_ROUTES = frozenset({_REQUESTS, _BUCKET, "sluicegate_l4_connections_total", "sluicegate_l4_connections_active"})
+
+
+class Figures(NamedTuple):
+    """What the engine counted.
+
+    Attributes:
+        plain: connections that are open, and those accepted.
+        errors: answers of its own, by code.
+        bounds: of the histogram, in seconds, without the infinite one.
+        routes: by route.
+        checked: endpoints by backend and `healthy` or `unhealthy`.
+    """
+
+    plain: dict[str, int]
+    errors: dict[str, int]
+    bounds: tuple[float, ...]
+    routes: dict[str, RouteCounters]
+    checked: dict[tuple[str, str], int]
+
+
+class _Sums:
+    def __init__(self) -> None:
+        self.requests: dict[str, int] = defaultdict(int)
+        self.buckets: dict[str, int] = defaultdict(int)
+        self.l4 = {"total": 0, "active": 0}
+
+
+def read_figures(text: str, wanted: Container[str] | None = None) -> Figures:
+    """Read what the engine says in the Prometheus text format.
+
+    Args:
+        text: of its metrics.
+        wanted: routes; None: all of them.
+    """
+    plain = dict.fromkeys(_PLAIN.values(), 0)
+    errors: dict[str, int] = {}
+    checked: dict[tuple[str, str], int] = {}
+    sums: dict[str, _Sums] = defaultdict(_Sums)
+    bounds: dict[str, float] = {}
+    for line in text.splitlines():
+        name, brace, rest = line.partition("{")
+        if not brace:
+            name, _, written = line.partition(" ")
+            if name in _PLAIN:
+                plain[_PLAIN[name]] = int(float(written))
+            continue
+        if name in _OF_ROUTES:
+            labels, value = _labels(rest)
+            route = labels.get("route", "")
+            if wanted is not None and route not in wanted:
+                continue
+            _add(sums[route], name, labels, value)
+            if name == _BUCKET and labels["le"] not in bounds:
+                bounds[labels["le"]] = float(labels["le"])
+        elif name == "sluicegate_errors_total":
+            labels, value = _labels(rest)
+            if value:
+                errors[labels["code"]] = value
+        elif name == "sluicegate_upstream_checked_endpoints":
+            labels, value = _labels(rest)
+            checked[labels["backend"], labels["health"]] = value
+    order = sorted(bounds, key=lambda item: bounds[item])
+    routes = {
+        route: RouteCounters(
+            requests=dict(found.requests),
+            buckets=tuple(found.buckets[item] for item in order) if found.buckets else (),
+            connections=found.l4["total"],
+            active=found.l4["active"],
+        )
+        for route, found in sums.items()
+    }
+    finite = tuple(bounds[item] for item in order if bounds[item] != float("inf"))
+    return Figures(plain, errors, finite, routes, checked)
+
+
+def _add(found: _Sums, name: str, labels: dict[str, str], value: int) -> None:
+    if name == _REQUESTS:
+        found.requests[labels["class"]] += value
+    elif name == _BUCKET:
+        found.buckets[labels["le"]] += value
+    else:
+        found.l4["active" if name.endswith("active") else "total"] += value
+
+
+def _labels(rest: str) -> tuple[dict[str, str], int]:
+    inside, _, value = rest.rpartition("} ")
+    return dict(_pairs(inside)), int(float(value))
+
+
+def _pairs(inside: str) -> Iterator[tuple[str, str]]:
+    for name, value in _LABEL.findall(inside):
+        yield name, value if "\\" not in value else re.sub(r"\\.", lambda it: _ESCAPES.get(it[0], it[0]), value)
+
+
+def quantile(bounds: tuple[float, ...], buckets: tuple[int, ...], part: float) -> float | None:
+    """Seconds within which a part of the requests ended, by the histogram; None: there were none.
+
+    Within a bucket they are taken to be spread evenly; what is above the last bound counts as that.
+    """
+    total = buckets[-1] if buckets else 0
+    if not total:
+        return None
+    wanted, below, lower = part * total, 0, 0.0
+    for bound, count in zip(bounds, buckets, strict=False):
+        if count >= wanted:
+            return lower + (bound - lower) * ((wanted - below) / (count - below)) if count > below else bound
+        below, lower = count, bound
+    return bounds[-1] if bounds else None

@@ -1,0 +1,428 @@
+"""The sections of the page that are lists: each is the list of the API, searched and sorted by the same query."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from sluicegate.controller.api import readable
+
+from .api import Fields, backends, matches
+from .asked import (
+    BACKENDS,
+    CERTIFICATES,
+    GATEWAYS,
+    GENERATIONS,
+    MATCHES,
+    POLICIES,
+    PROBLEMS,
+    ROUTES,
+    Asking,
+    asking_of,
+)
+from .facts import (
+    BackendFacts,
+    CertificateFacts,
+    GatewayFacts,
+    GenerationFacts,
+    ListenerFacts,
+    OverviewAnswer,
+    PolicyFacts,
+    RankedMatch,
+    RouteCounters,
+    RouteFacts,
+)
+from .figures import Figures, quantile
+from .html import Child, Markup, tag
+from .moment import Moment, generations
+from .shell import Column, conditions, link, place, plain, route_link, search, table, told, verdict
+
+#: Rows of a part: a page of a thousand routes stays small.
+ROWS = 50
+
+
+class Look(NamedTuple):
+    """What a section is made of.
+
+    Attributes:
+        moment: the facts.
+        overview: how many there are, and how they are.
+        figures: of the engine; None: there is none here.
+        given: the query.
+        fields: the query with fields that are there several times.
+    """
+
+    moment: Moment
+    overview: OverviewAnswer
+    figures: Figures | None
+    given: Mapping[str, str]
+    fields: Fields
+
+    @property
+    def asking(self) -> Asking:
+        """What is asked of the list.
+
+        Raises:
+            ValueError: a field that is none.
+        """
+        return asking_of(self.given, ROWS)
+
+
+def overview(look: Look) -> Child:
+    """How all of it is, at a glance."""
+    found = look.overview
+    cards = []
+    for name, path in _CARDS.items():
+        wrong, number = found.wrong[name], found.counts[name]
+        said = (
+            tag("span", f"✗ {wrong:,} not as wanted", class_="bad") if wrong else tag("span", "✓ well", class_="good")
+        )
+        wanted = link(path, said, only="wrong") if wrong else said
+        cards.append(tag("li", link(path, name.capitalize()), tag("b", f"{number:,}"), wanted))
+    changed = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(found.changed)) if found.changed else "not known"
+    facts = [("Configuration", f"{found.generation}, since {changed}")]
+    if look.figures is not None:
+        requests = sum(sum(item.requests.values()) for item in look.figures.routes.values())
+        codes = ", ".join(f"{code} {number:,}" for code, number in sorted(look.figures.errors.items())) or "none"
+        facts += [("Requests that a route took", f"{requests:,}"), ("Answers of the gateway's own", codes)]
+    live: list[Child] = []
+    if look.figures is not None:
+        live.append(
+            (tag("dt", "Connections now"), tag("dd", look.figures.plain["connections"], data_figure="connections"))
+        )
+        live.append((tag("dt", "Requests now"), tag("dd", "–", data_figure="all")))
+    nothing = "Counters are with the data planes: /metrics of each pod." if look.figures is None else None
+    worst = [item for item in look.moment.problems if item.severity == "error"][:5]
+    return [
+        tag("ul", cards, class_="cards"),
+        tag("dl", [(tag("dt", name), tag("dd", text)) for name, text in facts], live),
+        tag("p", nothing, class_="soft") if nothing else None,
+        [tag("h2", "Worst problems"), told(worst, named=True), tag("p", link("/problems", "all problems"))]
+        if worst
+        else None,
+        tag(
+            "p",
+            "Keys: / to search, 1 to 9 and 0 for the sections, j and k through a list. The same as JSON: ",
+            link("/api/v1", "/api/v1"),
+            ".",
+            class_="soft",
+        ),
+    ]
+
+
+_CARDS = {
+    "gateways": "/gateways",
+    "routes": "/routes",
+    "policies": "/policies",
+    "backends": "/backends",
+    "certificates": "/certificates",
+    "problems": "/problems",
+    "generations": "/generations",
+}
+
+
+def gateways(look: Look) -> Child:
+    """Listeners, and what is bound."""
+    items, total = GATEWAYS.take(look.moment.gateways, look.asking)
+    return [
+        search("/gateways", look.asking),
+        tag("div", [_gateway(item) for item in items], tag("p", f"{total:,} in all", class_="soft"), id="found"),
+    ]
+
+
+def _gateway(item: GatewayFacts) -> Markup:
+    columns = ("Listener", "Serves", "Bound", "Routes", "Certificates", "Policies", "Well")
+    rows = [_listener(one) for one in item.listeners]
+    shown = tag(
+        "table", tag("thead", tag("tr", [tag("th", text, scope="col") for text in columns])), tag("tbody", rows)
+    )
+    addresses = f" at {', '.join(item.addresses)}" if item.addresses else None
+    return tag(
+        "section",
+        tag("h2", readable(item.object), " ", verdict(good=item.good, well="well", badly="not as wanted")),
+        tag("p", place(item.path, item.line), addresses),
+        conditions(one for one in item.conditions if not one.good),
+        tag("div", shown, class_="wide") if rows else None,
+        told(item.problems),
+    )
+
+
+def _listener(item: ListenerFacts) -> Markup:
+    name = item.id.rpartition("/")[2]
+    bad = [f"{one.message or one.reason}" for one in item.conditions if not one.good]
+    bound: Child = plain(item.bound) if item.bound else tag("span", item.error or "not bound", class_="bad")
+    if not item.served:
+        bound = tag("span", "not served", class_="bad")
+    return tag(
+        "tr",
+        tag("td", tag("code", name)),
+        tag("td", f"{item.protocol} {item.hostname or 'every hostname'}, port {item.port}" if item.served else "–"),
+        tag("td", bound),
+        tag("td", item.routes, class_="number"),
+        tag("td", plain(link("/certificates", one, search=one) for one in item.certificates)),
+        tag(
+            "td", plain(link("/policies", readable(one), search="/".join(one.split("/")[:3])) for one in item.policies)
+        ),
+        tag("td", verdict(good=item.good), plain(bad) if bad else None),
+    )
+
+
+#: Columns of what a route does.
+FIGURES = (Column("Rate", "", True), Column("Errors", "", True), Column("p50", "", True), Column("p99", "", True))
+
+
+def routes(look: Look) -> Child:
+    """All routes; of each why it is not accepted, in words."""
+    asking = look.asking
+    items, total = ROUTES.take(look.moment.routes, asking)
+    columns = [
+        Column("Route", "object"),
+        Column("Hostnames", "hostname"),
+        Column("Well", "good"),
+        Column("Rules", "rules", True),
+        *(FIGURES if look.figures is not None else ()),
+    ]
+    rows = [_route(item, look.figures) for item in items]
+    return [search("/routes", asking), table("/routes", asking, columns, rows, total, "routes")]
+
+
+def _route(item: RouteFacts, figures: Figures | None) -> Markup:
+    shadowed = tag("p", f"{item.shadowed} of its parts get nothing: others come first", class_="warn")
+    why = tag("p", item.why) if item.why else None
+    return tag(
+        "tr",
+        tag(
+            "td", route_link(item.object, first=True), tag("div", item.made_of, class_="soft") if item.made_of else None
+        ),
+        tag("td", plain(link("/matches", one, hostname=one) for one in item.hostnames) if item.hostnames else "every"),
+        tag("td", verdict(good=item.good), why, shadowed if item.shadowed else None),
+        tag("td", item.rules, class_="number"),
+        figure_cells(figures, item.object) if figures is not None else None,
+        data_route=item.object,
+    )
+
+
+def figure_cells(figures: Figures, name: str) -> list[Markup]:
+    """Requests of a route since the start; the script puts what is so now in their place."""
+    found = figures.routes.get(name, RouteCounters())
+    total = sum(found.requests.values())
+    errors = found.requests.get("5xx", 0)
+    said = {
+        "rate": f"{total + found.connections:,}",
+        "errors": f"{errors / total * 100:.2f} %" if total else "–",
+        "p50": _time(quantile(figures.bounds, found.buckets, 0.5)),
+        "p99": _time(quantile(figures.bounds, found.buckets, 0.99)),
+    }
+    return [tag("td", text, class_="number", data_figure=name) for name, text in said.items()]
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
+def matches_section(look: Look) -> Child:
+    """For each hostname who is asked first; what gets nothing is struck out."""
+    asking, hostname, mine = look.asking, look.given.get("hostname", ""), look.given.get("mine", "")
+    items, total = MATCHES.take(matches(look.moment, hostname), asking)
+    columns = [
+        Column("Hostname", "hostname"),
+        Column("Place", "", True),
+        Column("Match"),
+        Column("Route", "route"),
+        Column("To"),
+        Column("Listener"),
+    ]
+    rows = [_match(item, mine) for item in items]
+    more = {"hostname": hostname, "mine": mine}
+    named = tag("label", "Hostname", tag("input", name="hostname", value=hostname, placeholder="www.example.com"))
+    told_of = "The first match that holds takes a request. Struck out: another has the same match and comes first."
+    marked = tag("input", type="hidden", name="mine", value=mine) if mine else None
+    return [
+        tag("p", told_of, class_="soft"),
+        search("/matches", asking, named, marked, wrong="only what gets nothing"),
+        table("/matches", asking, columns, rows, total, "matches", more),
+    ]
+
+
+def _match(item: RankedMatch, mine: str) -> Markup:
+    text: Child = tag("code", item.text)
+    if item.shadowed:
+        text = [tag("s", text), tag("div", "gets nothing: ", tag("code", item.shadowed), " comes first", class_="warn")]
+    is_mine = bool(mine) and item.route == mine
+    where = f"rules[{item.rule}]{'' if item.match is None else f'.matches[{item.match}]'}"
+    by = f" (by {item.found_by})" if item.found_by != item.hostname else ""
+    return tag(
+        "tr",
+        tag(
+            "td", link("/matches", item.hostname, hostname=item.hostname if item.hostname != "*" else "", mine=mine), by
+        ),
+        tag("td", item.place, class_="number"),
+        tag("td", text),
+        tag("td", route_link(item.route, first=True), " ", tag("span", where, class_="soft code"), _mine(yes=is_mine)),
+        tag("td", plain(item.backends)),
+        tag("td", tag("code", item.listener)),
+        class_="mine" if is_mine else None,
+    )
+
+
+def _mine(*, yes: bool) -> Child:
+    return tag("b", " ← this route") if yes else None
+
+
+def policies(look: Look) -> Child:
+    """Which policy does what to whom."""
+    asking = look.asking
+    items, total = POLICIES.take(look.moment.policies, asking)
+    columns = [
+        Column("Policy", "object"),
+        Column("Attached to", "target"),
+        Column("Says"),
+        Column("Holds for", "rules"),
+        Column("Well", "good"),
+    ]
+    rows = [_policy(item) for item in items]
+    return [search("/policies", asking), table("/policies", asking, columns, rows, total, "policies")]
+
+
+def _policy(item: PolicyFacts) -> Markup:
+    holds = [f"{item.rules:,} rules"] if item.rules or not item.backends else []
+    holds += [f"{item.backends:,} backends"] if item.backends else []
+    bad = [one for one in item.conditions if not one.good]
+    without = tag("p", "Without it these rules would do what is set above them, else nothing.", class_="soft")
+    return tag(
+        "tr",
+        tag(
+            "td",
+            tag("a", readable(item.object), href=f"#{item.object}", data_first=True),
+            tag("div", place(item.path, item.line)),
+        ),
+        tag("td", plain(item.targets), tag("b", "overrides what is set lower") if item.overrides else None),
+        tag("td", plain(item.stanzas)),
+        tag("td", ", ".join(holds), without if item.rules else None),
+        tag("td", verdict(good=item.good), conditions(bad), told(item.problems)),
+        id=item.object,
+    )
+
+
+def backends_section(look: Look) -> Child:
+    """Where requests go."""
+    asking = look.asking
+    items, total = BACKENDS.take(backends(look.moment, look.figures), asking)
+    columns = [
+        Column("Backend", "id"),
+        Column("Endpoints", "endpoints"),
+        Column("Health"),
+        Column("Routes", "routes"),
+        Column("Well", "good"),
+    ]
+    rows = [_backend(item) for item in items]
+    return [search("/backends", asking), table("/backends", asking, columns, rows, total, "backends")]
+
+
+def _backend(item: BackendFacts) -> Markup:
+    addresses = [
+        [tag("code", one.address), tag("b", " draining", class_="warn") if one.state != "ready" else None]
+        for one in item.endpoints
+    ]
+    health = "nobody asks" if item.healthy is None else f"{item.healthy} healthy, {item.unhealthy} not"
+    shown = f"by name: {item.external}" if item.external else plain(addresses)
+    return tag(
+        "tr",
+        tag("td", tag("code", item.id), tag("div", item.protocol, class_="soft")),
+        tag("td", shown),
+        tag("td", health),
+        tag("td", plain(route_link(one) for one in item.routes)),
+        tag("td", verdict(good=item.good, badly="no ready endpoint"), told(item.problems)),
+    )
+
+
+def certificates(look: Look) -> Child:
+    """Which ends next."""
+    asking = look.asking
+    items, total = CERTIFICATES.take(look.moment.certificates(time.time()), asking)
+    columns = [
+        Column("Secret", "id"),
+        Column("Days left", "days", True),
+        Column("Is"),
+        Column("Names"),
+        Column("Ends"),
+        Column("Listeners"),
+    ]
+    rows = [_certificate(item) for item in items]
+    return [search("/certificates", asking), table("/certificates", asking, columns, rows, total, "certificates")]
+
+
+def _certificate(item: CertificateFacts) -> Markup:
+    kind = {"valid": "good", "expiring": "warn", "unknown": "soft"}.get(item.state, "bad")
+    ends = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(item.not_after)) if item.not_after is not None else "–"
+    return tag(
+        "tr",
+        tag("td", tag("code", item.id)),
+        tag("td", item.days_left if item.days_left is not None else "–", class_="number"),
+        tag("td", f"{'✓' if item.good else '✗'} {item.state}", class_=kind),
+        tag("td", plain(item.names)),
+        tag("td", ends),
+        tag("td", plain(item.listeners)),
+    )
+
+
+def problems(look: Look) -> Child:
+    """All that is wrong, with field and remedy."""
+    asking = look.asking
+    items, total = PROBLEMS.take(look.moment.problems, asking)
+    columns = [
+        Column("Severity", "severity"),
+        Column("Object", "object"),
+        Column("What is wrong, and what to do"),
+        Column("Code", "code"),
+    ]
+    rows = [
+        tag(
+            "tr",
+            tag("td", item.severity, class_={"error": "bad", "warning": "warn"}.get(item.severity)),
+            tag(
+                "td",
+                route_link(item.object, first=True) if "Route/" in item.object else tag("code", readable(item.object)),
+                tag("div", place(item.path, item.line)),
+            ),
+            tag(
+                "td",
+                tag("code", item.field) if item.field else None,
+                " ",
+                item.message,
+                tag("div", tag("b", "What to do: "), item.remedy) if item.remedy else None,
+            ),
+            tag("td", tag("code", item.code)),
+        )
+        for item in items
+    ]
+    only = search("/problems", asking, wrong="without hints")
+    return [only, table("/problems", asking, columns, rows, total, "problems")]
+
+
+def generations_section(look: Look) -> Child:
+    """Which pod has not the newest configuration."""
+    asking = look.asking
+    items, total = GENERATIONS.take(generations(look.moment.viewed), asking)
+    columns = [Column("Pod", "pod"), Column("State", "state"), Column("Took last", "generation", True), Column("Why")]
+    rows = [_generation(item) for item in items]
+    newest = f"The newest configuration is {look.overview.generation}. Who has nothing new to take keeps its number."
+    return [
+        tag("p", newest, class_="soft"),
+        search("/generations", asking, wrong="only those that have not the newest"),
+        table("/generations", asking, columns, rows, total, "pods"),
+    ]
+
+
+def _generation(item: GenerationFacts) -> Markup:
+    name = [tag("code", item.data_plane), " ", tag("code", item.pod or "no pod")] if item.data_plane else "this process"
+    return tag(
+        "tr",
+        tag("td", name),
+        tag("td", verdict(good=item.good, well=item.state, badly=item.state)),
+        tag("td", item.generation or "–", class_="number"),
+        tag("td", item.reason),
+    )

@@ -1,0 +1,209 @@
+"""The sections of the page about one thing: a route, and what happens to a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sluicegate.controller.api import readable
+from sluicegate.testing.request import Connection, Request, RequestError
+
+from ..explanation import Explanation
+from .asked import request_of
+from .facts import RouteDetail, RuleFacts
+from .html import Child, Markup, tag
+from .sections import FIGURES, Look, figure_cells
+from .shell import conditions, link, place, plain, route_link, told, verdict
+
+_WORDS = {
+    "pass": "passes",
+    "deny": "refuses",
+    "asked": "asks; taken to pass here",
+    "absent": "finds no credential",
+}
+
+
+def route(look: Look) -> Child:
+    """All that is known of a route.
+
+    Raises:
+        LookupError: there is none of that name.
+    """
+    name = look.given.get("name", "")
+    found = look.moment.route(name)
+    if found is None:
+        raise LookupError(f"There is no route {name or 'without a name'} here.")
+    bad = [item for item in found.conditions if not item.good]
+    return [
+        tag(
+            "p",
+            verdict(good=found.route.good, well="accepted and whole", badly="not as wanted"),
+            " ",
+            place(found.route.path, found.route.line),
+        ),
+        [tag("h2", "Why not"), conditions(bad), told(found.problems)] if bad or found.problems else None,
+        _figures(look, found),
+        tag("h2", "What is served"),
+        [_rule(found, item) for item in found.served] or tag("p", "Nothing of it is served.", class_="bad"),
+        tag("h2", "Who is asked before it, and after it"),
+        plain(
+            [link("/matches", one, hostname=one, mine=found.route.object) for one in found.route.hostnames]
+            or [link("/matches", "every hostname", mine=found.route.object)]
+        ),
+        [tag("h2", "All conditions"), conditions(found.conditions)],
+    ]
+
+
+def _figures(look: Look, found: RouteDetail) -> Child:
+    if look.figures is None:
+        return None
+    heads = [tag("th", item.title, scope="col", class_="number") for item in FIGURES]
+    name = found.route.object
+    cells = tag("tr", figure_cells(look.figures, name), data_route=name)
+    return tag("table", tag("thead", tag("tr", heads)), tag("tbody", cells))
+
+
+def _rule(found: RouteDetail, item: RuleFacts) -> Markup:
+    total = sum(share.weight for share in item.backends)
+    to: Child = item.answer
+    if item.invalid:
+        to = tag("span", "cannot be honoured: requests are answered 500", class_="bad")
+    elif not item.answer:
+        to = plain(
+            [
+                link("/backends", share.backend, search=share.backend)
+                if share.backend is not None
+                else tag("span", "cannot be used: answered 500, or closed", class_="bad"),
+                f" (weight {share.weight} of {total})" if len(item.backends) > 1 else None,
+            ]
+            for share in item.backends
+        )
+    matches = [
+        [tag("s", tag("code", one.text)), tag("div", one.shadowed, class_="warn")]
+        if one.shadowed
+        else tag("code", one.text)
+        for one in item.matches
+    ]
+    said = [
+        [
+            tag("b", one.stanza or "filter"),
+            " of ",
+            link("/policies", readable(one.policy), search=one.policy),
+            f", from {one.origin}" if one.origin else None,
+            tag("b", " cannot be honoured: refuses everything", class_="bad") if one.invalid else None,
+            tag("span", f" at {one.listener}", class_="soft"),
+        ]
+        for one in item.policies
+    ]
+    facts = [("Matches", plain(matches, 32) if matches else "every connection"), ("Sends to", to)]
+    facts += [("Listeners", plain(item.listeners)), ("Policies", plain(said, 32) if said else "none hold")]
+    return tag(
+        "section",
+        tag("h3", f"rules[{item.index}]"),
+        tag("dl", [(tag("dt", name), tag("dd", text)) for name, text in facts]),
+    )
+
+
+def explain(look: Look) -> Child:
+    """Who takes a request, and why others do not."""
+    given = look.given
+    asked = given.get("request", "")
+    answer: Child = tag("p", "Nothing is sent: this says what would happen.", class_="soft")
+    if asked.strip():
+        try:
+            answer = list(_explained(look.moment.explain(request_of(look.fields))))
+        except RequestError as error:
+            answer = tag("p", str(error), class_="bad", role="alert")
+    headers = "\n".join(value for name, value in look.fields if name == "header")
+    form = tag(
+        "form",
+        tag(
+            "label",
+            "A URL, a method and a URL, or a curl line",
+            tag(
+                "textarea",
+                asked,
+                name="request",
+                rows=3,
+                required=True,
+                placeholder="GET https://www.example.com/login",
+            ),
+        ),
+        tag(
+            "label",
+            "Header fields, one a line",
+            tag("textarea", headers, name="header", rows=2, placeholder="x-user: anna"),
+        ),
+        tag(
+            "label",
+            "Comes from",
+            tag("input", name="from", value=given.get("from", ""), placeholder="203.0.113.7", size=16),
+        ),
+        tag("label", "Who asks", tag("input", name="as", value=given.get("as", ""), placeholder="basic:anna", size=16)),
+        tag("button", "Explain"),
+        action="/explain",
+    )
+    return [form, tag("div", answer, id="found", aria_live="polite")]
+
+
+def _explained(found: Explanation) -> Iterator[Child]:
+    decision = found.decision
+    yield tag("h2", _title(found.request))
+    goes = {"forward": "is forwarded", "close": "is closed"}.get(decision.outcome, f"is answered {decision.status}")
+    good = decision.reason in {"forwarded", "redirect", "respond", "cors_preflight"}
+    yield tag("p", verdict(good=good, well=goes, badly=goes), " ", tag("span", decision.reason, class_="soft code"))
+    facts: list[tuple[str, Child]] = []
+    if decision.listener is not None:
+        facts.append(("Listener", tag("code", decision.listener)))
+    if decision.route is not None:
+        match = "" if decision.match is None else f".matches[{decision.match}]"
+        rule = "" if decision.rule is None else f" rules[{decision.rule}]{match}"
+        facts += [("Route", [route_link(decision.route), rule]), ("Found by hostname", found.hostname or "–")]
+        facts.append(("Match", tag("code", found.winner) if found.winner else "–"))
+    if found.ingress is not None:
+        facts.append(("Ingress", found.ingress))
+    facts += [("Filter", tag("code", item)) for item in found.filters]
+    for said, because, origin in zip(decision.policies, found.because, found.origins, strict=True):
+        word = tag("b", _WORDS.get(said.verdict, said.verdict), class_="bad" if said.verdict == "deny" else None)
+        about = [f"{said.stanza} of {readable(said.policy)}: ", word, f": {because}" if because else None]
+        facts.append(("Policy", [*about, tag("span", f" [{origin}]", class_="soft") if origin else None]))
+    facts += [("Backend", f"{item.backend or 'none'} (weight {item.weight})") for item in decision.backends]
+    facts.append(("Endpoints", plain(decision.endpoints)))
+    sent = decision.request or found.would_send
+    if sent is not None:
+        lines = "\n".join(
+            [f"{sent.method} {sent.authority}{sent.target}", *(f"{name}: {value}" for name, value in sent.headers)]
+        )
+        facts.append(("Sent as", tag("pre", lines)))
+    if decision.response is not None:
+        lines = "\n".join(f"{name}: {value}" for name, value in decision.response.headers)
+        facts.append(("Answer's fields", tag("pre", lines)))
+    yield tag("dl", [(tag("dt", name), tag("dd", text)) for name, text in facts])
+    yield from _others(found)
+
+
+def _others(found: Explanation) -> Iterator[Child]:
+    if found.listeners:
+        yield [tag("h2", "No listener takes it. There are"), plain(found.listeners, 32)]
+    if found.losers:
+        yield tag("h2", "Others, and why not")
+        heads = tag("tr", [tag("th", text, scope="col") for text in ("Match", "Route", "Why not")])
+        rows = [
+            tag(
+                "tr",
+                tag("td", tag("code", item.text)),
+                tag("td", item.ingress or [route_link(item.route), f" rules[{item.rule}]"]),
+                tag("td", "holds too, but " if item.holds else None, "; ".join(item.reasons)),
+            )
+            for item in found.losers
+        ]
+        yield tag("div", tag("table", tag("thead", heads), tag("tbody", rows)), class_="wide")
+    if found.refused:
+        yield [tag("h2", "Not served, and may have taken it"), told(found.refused, named=True)]
+    if found.problems:
+        yield [tag("h2", "Problems"), told(found.problems, named=True)]
+
+
+def _title(request: Request | Connection) -> str:
+    if isinstance(request, Connection):
+        return f"{request.protocol}://{request.server_name or ''}:{request.port}"
+    return f"{request.method} {request.scheme}://{request.authority}{request.target}"
