@@ -30,6 +30,7 @@ from test_controller_process import (
 from test_credentials import kubeconfig
 
 from sluicegate.processes.controller.settings import load_controller_settings
+from sluicegate.processes.ingress_settings import wanted_of
 
 INGRESSES = "/apis/networking.k8s.io/v1/ingresses"
 INGRESS_CLASSES = "/apis/networking.k8s.io/v1/ingressclasses"
@@ -344,5 +345,10 @@ def test_settings() -> None:
     assert (found.ingress_class, found.no_ingress_status, found.ingress) == (("a", "b"), True, False)
     found = load_controller_settings({}, {"SLUICEGATE_INGRESS_CLASS": "a, b", "SLUICEGATE_INGRESS": "true"}, "1")
     assert (found.ingress_class, found.ingress) == (("a", "b"), True)
-    with pytest.raises(ValueError, match="true or false"):
-        load_controller_settings({}, {"SLUICEGATE_INGRESS": "yes"}, "1")
+    for name in ("SLUICEGATE_INGRESS", "SLUICEGATE_INGRESS_FORWARDING_HEADERS"):
+        with pytest.raises(ValueError, match="true or false"):
+            load_controller_settings({}, {name: "yes"}, "1")
+    written = {"SLUICEGATE_INGRESS_CLASS": "a", "SLUICEGATE_INGRESS_FORWARDING_HEADERS": "true"}
+    wanted = wanted_of(load_controller_settings({}, written, "1"))
+    assert wanted is not None
+    assert (wanted.classes, wanted.forwarding_headers) == (("a",), True)

@@ -216,6 +216,16 @@ def test_options_that_cannot_be_used(tmp_path: Path, option: str, value: str) ->
         assert option in done.stderr
 
 
+def test_backends_get_the_fields_of_ingress_nginx(start: Start, services: list[Manifest], client: Client) -> None:
+    """As `migrate --forwarding-headers` writes it; without the option there are none."""
+    options = (*ARGUMENTS, "--ingress-forwarding-headers")
+    told = ask(start(ingress("a.test", ("/", "old")), *services, arguments=options), client, "a.test")
+    names = ("x-real-ip", "x-forwarded-port", "x-forwarded-scheme", "x-scheme")
+    assert [told.sent(name) for name in names] == [told.sent("x-forwarded-for"), "80", "http", "http"]
+    usual = ask(start(ingress("a.test", ("/", "old")), *services, arguments=ARGUMENTS), client, "a.test")
+    assert [usual.sent(name) for name in names] == [None] * 4
+
+
 def test_listeners_and_routes_say_whose_they_are(start: Start, services: list[Manifest]) -> None:
     gateway = start(ingress("a.test", ("/", "old")), *services, arguments=ARGUMENTS)
     found: list[Any] = gateway.ready["listeners"]
