@@ -136,7 +136,7 @@ def test_mistakes_end_with_2(command: Run, arguments: list[str], words: str) -> 
     [
         ("SLUICEGATE_PORT_OFFSET", "x", "SLUICEGATE_PORT_OFFSET: 'x': a whole number is expected, not text"),
         ("SLUICEGATE_DRAIN", "-1", "SLUICEGATE_DRAIN: -1.0 seconds are not between 0 and 3600"),
-        ("SLUICEGATE_LISTEN", "localhost", "SLUICEGATE_LISTEN: 'localhost' is no IP address, such as 127.0.0.1"),
+        ("SLUICEGATE_LISTEN", "localhost", "SLUICEGATE_LISTEN: 'localhost' is not an IP address, such as 127.0.0.1"),
         ("SLUICEGATE_OUTPUT", "xml", "SLUICEGATE_OUTPUT: 'xml' is neither text nor json"),
         ("SLUICEGATE_CONFIG", "nowhere.toml", "nowhere.toml: the settings file cannot be read"),
     ],

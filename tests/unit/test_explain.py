@@ -326,7 +326,7 @@ def test_whom_policies_exempt(tmp_path: Path, client: str, key: str, reason: str
 @pytest.mark.parametrize(
     ("client", "identity", "wrong"),
     [
-        ("203.0.113.777", None, "'203.0.113.777' is no IP address"),
+        ("203.0.113.777", None, "'203.0.113.777' is not an IP address"),
         (None, "anna", "'anna' is nobody"),
         (None, "magic:anna", "'magic:anna' is nobody"),
         (None, "jwt:{sub}", "are no claims"),

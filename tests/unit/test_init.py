@@ -10,8 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
+
+from sluicegate.schema.catalog import catalog
 
 Run = Callable[..., tuple[int, str]]
+ROOT = Path(__file__).parents[2]
+#: Kinds of which a schema is known.
+READ_KINDS = {kind for _, kind in catalog()}
 FILES = {
     ".gitignore",
     "README.md",
@@ -20,6 +26,7 @@ FILES = {
     "manifests/routes.yaml",
     "manifests/services.yaml",
     "pytest.ini",
+    "schema.json",
     "sluicegate.toml",
     "tests/test_routes.py",
 }
@@ -78,3 +85,39 @@ def test_what_it_says_to_try(command: Run, tmp_path: Path) -> None:
     assert status == 0
     last = text.splitlines()[-1]
     assert last == f"Try: cd {tmp_path / 'shop'} && sluicegate check manifests && sluicegate demo manifests"
+
+
+def test_each_document_names_the_schema(shop: Path) -> None:
+    for path in (shop / "manifests").glob("*.yaml"):
+        documents = path.read_text().split("\n---\n")
+        lines = [document.splitlines()[0] for document in documents]
+        assert set(lines) == {"# yaml-language-server: $schema=../schema.json"}, path
+        assert (path.parent / "../schema.json").is_file()
+
+
+def test_the_schema_takes_what_is_right_and_nothing_that_is_misspelt(shop: Path, tmp_path: Path) -> None:
+    """By a validator of its own: all examples fit, and of each one field that is spelt wrong does not."""
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.mkdir()
+    bad.mkdir()
+    sources = [*(shop / "manifests").glob("*.yaml"), *(ROOT / "examples").rglob("*.yaml")]
+    for source in sources:
+        for number, document in enumerate(yaml.safe_load_all(source.read_text())):
+            if not isinstance(document, dict) or "kind" not in document:
+                continue
+            name = f"{source.stem}-{number}.json"
+            (good / name).write_text(json.dumps(document, default=str))
+            if isinstance(document.get("spec"), dict):
+                (bad / name).write_text(
+                    json.dumps({**document, "spec": {**document["spec"], "misspelt": 1}}, default=str)
+                )
+    assert len(list(bad.iterdir())) > 20
+
+    def wrong(folder: Path) -> set[str]:
+        command = [sys.executable, "-m", "check_jsonschema", "--schemafile", shop / "schema.json", "-o", "JSON"]
+        found = subprocess.run([*command, *folder.iterdir()], capture_output=True, text=True, check=False, timeout=120)
+        return {Path(item["filename"]).name for item in json.loads(found.stdout)["errors"]}
+
+    assert wrong(good) == set()
+    read = {path.name for path in bad.iterdir() if json.loads(path.read_text())["kind"] in READ_KINDS}
+    assert wrong(bad) == read

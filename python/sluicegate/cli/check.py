@@ -93,6 +93,16 @@ _OF_CLUSTER = "it has these objects"
 
 
 def _run(given: argparse.Namespace) -> int:
+    if not given.watch:
+        return _check(given)
+    if given.kubernetes or given.output != "text" or not given.paths or "-" in given.paths:
+        return refuse("--watch is for files and directories, and for text")
+    from .watch import watched
+
+    return watched(given.paths, lambda: _check(given))
+
+
+def _check(given: argparse.Namespace) -> int:
     wrong = misused(given) or ("--for is for manifests" if given.kubernetes and given.destination else "")
     if wrong:
         return refuse(wrong)
@@ -243,11 +253,13 @@ COMMAND = Command(
         COLOR,
         Option(("--output", "-o"), "How to write it.", "text", choices=("text", "json", "sarif")),
         Option(("--no-conditions",), "Leave out the conditions that the controller would write.", "they are shown"),
+        Option(("--watch", "-w"), "Check again whenever a file changes.", "once"),
     ),
     examples=(
         ("sluicegate check manifests", "exit status 1 where something does not work"),
         ("sluicegate check manifests --for cluster --fail-on warning --ignore unused-policy", "for CI"),
         ("helm template . | sluicegate check - -o sarif", "for code hosts"),
+        ("sluicegate check manifests --watch --no-conditions", "while you write; Ctrl-C ends it"),
         ("sluicegate check --kubernetes", "what a cluster has"),
     ),
     notes="path_normalization of the settings file counts.",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from .editor_schema import MODELINE, editor_schema
 from .exit_status import ExitStatus
 from .options import Command
 from .output import OUTPUT, write_json
@@ -31,6 +32,10 @@ metadata:
 type: kubernetes.io/tls
 stringData:
 """
+
+
+#: What editors read of manifests; not in their folder, where it would be taken for one.
+_SCHEMA = "schema.json"
 
 
 class InitReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="format", tag="sluicegate.dev/init/v1"):
@@ -73,9 +78,18 @@ def _write(folder: Path) -> Iterator[str]:
         # Under their own names they would hold for the package.
         target = folder / _NAMES.get(str(name), name)
         target.parent.mkdir(exist_ok=True)
-        target.write_bytes(source.read_bytes())
+        content = source.read_bytes()
+        target.write_bytes(_with_schema(content) if target.suffix == ".yaml" else content)
         yield str(target.relative_to(folder))
+    (folder / _SCHEMA).write_bytes(msgspec.json.encode(editor_schema()))
+    yield _SCHEMA
     yield _write_certificate(folder)
+
+
+def _with_schema(manifests: bytes) -> bytes:
+    """Manifests of which each document tells editors what may be in it: a line in the first holds for no other."""
+    line = MODELINE.format(path=f"../{_SCHEMA}").encode()
+    return line + manifests.replace(b"\n---\n", b"\n---\n" + line)
 
 
 def _write_certificate(folder: Path) -> str:
@@ -87,7 +101,7 @@ def _write_certificate(folder: Path) -> str:
     path = folder / "manifests" / "certificate.yaml"
     # Nobody else reads the key, from the first moment on.
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(_CERTIFICATE + text)
+        file.write(_with_schema((_CERTIFICATE + text).encode()).decode())
     return str(path.relative_to(folder))
 
 

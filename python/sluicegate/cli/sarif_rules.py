@@ -53,7 +53,7 @@ CODES: dict[Code, str] = {
     "foreign-class": "the GatewayClass does not exist, or is another controller's",
     "invalid-parameters": "`parametersRef` leads nowhere, or to parameters that cannot be used",
     "unsupported-address": "an address of a type or routability that is not supported",
-    "unusable-address": "an address that is no IP address",
+    "unusable-address": "an address that is not an IP address",
     "address-taken": "the pool has given the address to another Gateway",
     "no-address-left": "the pool has no address left for the Gateway",
     "port-unavailable": "a port outside of 1 to 65535, with the offset",
@@ -108,7 +108,7 @@ CODES: dict[Code, str] = {
     "ref-not-permitted": "a reference into another namespace without a ReferenceGrant",
     "no-endpoints": "a Service without endpoints",
     "invalid-endpoint": (
-        "an endpoint that is no IP address, or a port of an EndpointSlice that is none or has another "
+        "an endpoint that is not an IP address, or a port of an EndpointSlice that is none or has another "
         "protocol than the Service"
     ),
     "unsupported-addresses": "an EndpointSlice with names in place of addresses",

@@ -57,7 +57,7 @@ def _parse(text: str) -> tuple[Place, tuple[str, int]]:
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     address = "127.0.0.1" if host == "localhost" else host
     if not _is_address(address):
-        raise GivenBackendError(f"{where!r} is no IP address (or localhost) and port: write it like {EXAMPLE}")
+        raise GivenBackendError(f"{where!r} is not an IP address (or localhost) and port: write it like {EXAMPLE}")
     number = service["port"]
     return (
         (service["namespace"], service["name"], _port(number, text) if number else 0),

@@ -394,7 +394,7 @@ def _check_listening(settings: Settings, places: Mapping[str, str]) -> None:
         raise _refusal(places, "backend", str(error)) from None
     for address in settings.listen:
         if not _is_address(address):
-            text = f"{address!r} is no IP address, such as 127.0.0.1 or ::1"
+            text = f"{address!r} is not an IP address, such as 127.0.0.1 or ::1"
             text += ", and may not have a zone" if "%" in address else ""
             raise _refusal(places, "listen", text)
     if not 0 <= settings.port_offset <= MAX_PORT_OFFSET:

@@ -21,7 +21,7 @@ def connect(table: Table, connection: Connection) -> Decision:
     """Decide on one connection.
 
     Raises:
-        ValueError: `connection.address` is no IP address; a fault of the caller.
+        ValueError: `connection.address` is not an IP address; a fault of the caller.
     """
     socket = socket_of(table, connection.bind_port, connection.address, is_udp=connection.transport == "udp")
     server_name = (connection.sni or "").lower() if socket is not None and socket.family is Family.TLS else ""

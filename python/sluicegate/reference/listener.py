@@ -54,7 +54,7 @@ def socket_of(table: Table, bind_port: int, address: str, *, is_udp: bool) -> So
     """The socket that something came in by.
 
     Raises:
-        ValueError: `address` is no IP address.
+        ValueError: `address` is not an IP address.
     """
     if not address:
         return table.first_sockets.get((is_udp, bind_port))

@@ -33,7 +33,7 @@ def decide(table: Table, request: Request | Connection) -> Decision:
     """Decide on one request or connection. Pure: the same table and request always give the same decision.
 
     Raises:
-        ValueError: `request.address` is no IP address; a fault of the caller, not of the request.
+        ValueError: `request.address` is not an IP address; a fault of the caller, not of the request.
     """
     return connect(table, request) if isinstance(request, Connection) else _answer(table, request)
 

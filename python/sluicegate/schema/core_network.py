@@ -105,7 +105,7 @@ def _addresses(spec: dict[str, Any], kind: str) -> Iterator[Said]:
     for index, text in enumerate(spec.get("externalIPs", [])):
         address = _address(text)
         if address is None:
-            yield f"spec.externalIPs[{index}]", f"{text!r} is no IP address", ""
+            yield f"spec.externalIPs[{index}]", f"{text!r} is not an IP address", ""
         elif address.is_unspecified or address.is_loopback or address.is_link_local or address.is_multicast:
             yield f"spec.externalIPs[{index}]", f"{text} is an address of a special kind", ""
     ranges = spec.get("loadBalancerSourceRanges", [])
@@ -126,7 +126,7 @@ def _addresses(spec: dict[str, Any], kind: str) -> Iterator[Said]:
             continue
         address = _address(text)
         if address is None:
-            yield f"spec.clusterIPs[{index}]", f"{text!r} is no IP address", ""
+            yield f"spec.clusterIPs[{index}]", f"{text!r} is not an IP address", ""
         elif index < len(families) and _VERSIONS.get(families[index], address.version) != address.version:
             yield f"spec.clusterIPs[{index}]", f"{text} is no {families[index]} address", "change ipFamilies"
 

@@ -152,7 +152,7 @@ def from_client(asked: Request | Connection, client: str | None, identity: str |
         try:
             client = str(ipaddress.ip_address(client))
         except ValueError:
-            raise RequestError(f"{client!r} is no IP address: write one as 203.0.113.7") from None
+            raise RequestError(f"{client!r} is not an IP address: write one as 203.0.113.7") from None
         asked = msgspec.structs.replace(asked, client=client)
     if identity is None:
         return asked
