@@ -194,6 +194,8 @@ fn refusal(error: httparse::Error, bytes: &[u8]) -> WireError {
     use httparse::Error;
     match error {
         Error::TooManyHeaders => WireError::HeadTooLarge,
+        // Whatever the last of its words is.
+        Error::Version if words(bytes) > 3 => WireError::Malformed("more than a method, a target and a version"),
         Error::Version if names_other_version(bytes) => WireError::UnsupportedVersion,
         Error::Version if !first_line(bytes).contains(&b'/') => WireError::NotHttp,
         Error::Version => WireError::Malformed("not an HTTP version"),
@@ -209,6 +211,11 @@ fn names_other_version(bytes: &[u8]) -> bool {
     let version = first_line(bytes).rsplit(|&byte| byte == b' ').next().unwrap_or_default();
     !matches!(version, b"HTTP/1.0" | b"HTTP/1.1")
         && matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
+}
+
+/// Of the first line.
+fn words(bytes: &[u8]) -> usize {
+    first_line(bytes).split(|&byte| byte == b' ').count()
 }
 
 fn first_line(bytes: &[u8]) -> &[u8] {

@@ -167,6 +167,16 @@ fn requests_mean_the_same_however_they_are_cut() {
         ("GET /a HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned() + B, &["400 close"]),
         // No HTTP at all: no answer either.
         ("HELO a b\nHost: a.test/b\r\n\r\n".to_owned() + B, &[]),
+        (line("INVALID CONNECTION PREFACE") + B, &[]),
+        // More words than a request line has, whatever they are.
+        (line("GET a b c") + B, &["400 close"]),
+        ("GET a b c\nHost: a.test\n\n".to_owned() + B, &["400 close"]),
+        (line("GET a b HTTP/1.1") + B, &["400 close"]),
+        (line("GET /a b HTTP/1.1") + B, &["400 close"]),
+        (line("GET /a b HTTP/2.0") + B, &["400 close"]),
+        (line("GET /a HTTP/1.1 b") + B, &["400 close"]),
+        (line("GET /a HTTP/2.0 b") + B, &["400 close"]),
+        (line("GET a b ") + B, &["400 close"]),
         (line("GET  /a HTTP/1.1") + B, &["400 close"]),
         (line("GET /a\tHTTP/1.1") + B, &["400 close"]),
         ("GET /a HTTP/1.1\nHost: a.test\n\n".to_owned() + B, &["400 close"]),
