@@ -77,15 +77,18 @@ fn ends_of(text: &str) -> Option<Ends> {
     };
     let mut address = || parts.next()?.parse::<IpAddr>().ok().filter(|address| address.is_ipv4() == is_v4);
     let (client, local) = (address()?, address()?);
-    let mut port = || {
-        let digits = parts.next()?;
-        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
-    };
+    let mut port = || port_of(parts.next()?);
     let (client_port, local_port) = (port()?, port()?);
     parts.next().is_none().then(|| Ends {
         client: SocketAddr::new(client.to_canonical(), client_port),
         local: SocketAddr::new(local.to_canonical(), local_port),
     })
+}
+
+/// Decimal, without zeros in front, which some take for octal (section 2.1).
+fn port_of(digits: &str) -> Option<u16> {
+    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    if is_plain { digits.parse().ok() } else { None }
 }
 
 /// Version 2.
@@ -153,6 +156,7 @@ mod tests {
             ("TCP4 192.0.2.1 10.0.0.1 4711 80", Some(ends("192.0.2.1:4711", "10.0.0.1:80"))),
             ("TCP6 2001:db8::1 ::1 1 65535", Some(ends("[2001:db8::1]:1", "[::1]:65535"))),
             ("TCP6 ::ffff:192.0.2.1 ::ffff:10.0.0.1 1 2", Some(ends("192.0.2.1:1", "10.0.0.1:2"))),
+            ("TCP4 192.0.2.1 10.0.0.1 0 100", Some(ends("192.0.2.1:0", "10.0.0.1:100"))),
             ("UNKNOWN", None),
             ("UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535", None),
         ] {
@@ -171,6 +175,12 @@ mod tests {
             "TCP4 192.0.2.1 10.0.0.1 +4711 80",
             "TCP4 192.0.2.1 10.0.0.1 65536 80",
             "TCP4 192.0.2.1 10.0.0.1  80",
+            "TCP4 192.0.2.1 10.0.0.1 04711 80",
+            "TCP4 192.0.2.1 10.0.0.1 4711 080",
+            "TCP4 192.0.2.1 10.0.0.1 4711 00",
+            "TCP4 192.0.2.1 10.0.0.1 4711 00080",
+            "TCP4 192.0.2.01 10.0.0.1 4711 80",
+            "TCP6 ::1 ::00001 4711 80",
             "TCP4 ::1 ::1 1 2",
             "TCP6 192.0.2.1 10.0.0.1 1 2",
             "UDP4 192.0.2.1 10.0.0.1 1 2",

@@ -191,8 +191,10 @@ pub fn gone(reset: Result<h2::Reason, h2::Error>) -> BodyError {
 /// The fields of an HTTP/2 head, borrowed. Blanks at the ends of values, which no sender may write (RFC 9113 section 8.2.1), are
 /// left out as those of HTTP/1.1 are: the next hop would take them out, so what is matched, counted and compared has none.
 pub fn fields_of(headers: &http::HeaderMap) -> FieldList<'_> {
-    let fields = headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes().trim_ascii()));
-    fields.map(|(name, value)| Field { name, value }).collect()
+    headers
+        .iter()
+        .map(|(name, value)| Field { name: name.as_str().as_bytes(), value: value.as_bytes().trim_ascii() })
+        .collect()
 }
 
 #[cfg(test)]
