@@ -53,9 +53,8 @@ impl<'g> ResponseEdits<'g> {
         self
     }
 
-    /// Of the answer of a backend.
-    pub fn new(filters: [&'g Filters; 2], made: [MadeValues; 2], cors: CorsFields) -> Self {
-        let made = made.iter().any(|made| !made.is_empty()).then(|| Box::new(made));
+    /// Of the answer of a backend; `made`: what the expressions of the edits came to, where they have any.
+    pub fn new(filters: [&'g Filters; 2], made: Option<Box<[MadeValues; 2]>>, cors: CorsFields) -> Self {
         Self { filters: filters.map(editing), made, of_backend: true, cors, ..Self::default() }
     }
 

@@ -66,7 +66,7 @@ fn try_admit<'g>(
     let socket = generation.table.socket(client.socket).map(|socket| &**socket);
     let mut space = Workspace::default();
     let mut kept = EditedFields::new();
-    let mut routed = match resolve(socket, &asked, &mut space) {
+    let routed = match resolve(socket, &asked, &mut space) {
         Err(Refused::Connect) => return Err(ErrorCode::MethodNotAllowed.into()),
         Err(Refused::BadRequest) => return Err(ErrorCode::BadRequest.into()),
         Err(Refused::NoListener) => return Err(ErrorCode::NoListener.into()),
@@ -77,12 +77,12 @@ fn try_admit<'g>(
         Err(Refused::NoRoute(found)) => return unrouted(client, inbound, &found, place, buffer, record),
         Ok(routed) => routed,
     };
-    record.listener(routed.listener);
-    record.rule(routed.found.rule, routed.found.tag);
     let rule = routed.found.rule;
+    record.listener(routed.listener);
+    record.rule(rule, routed.found.tag);
     let filters = &rule.filters;
     // A preflight asks for what the browser may ask: it is no use of what policies guard, and carries no credentials.
-    let own = match std::mem::replace(&mut routed.action, Action::Forward) {
+    let own = match routed.action() {
         Action::Invalid => {
             let mut list = Vec::new();
             let told = told_of(client, &routed, None, &mut list);
@@ -115,17 +115,28 @@ fn try_admit<'g>(
     let all = routed.head.fields;
     let owned = chain.and_then(|chain| chain.without_owned(all, routed.sent_fields, &mut kept));
     let judged = if owned.is_some() { chain.and_then(|chain| chain.owned()?.judged(all, &kept)) } else { None };
+    // What policies change of it is a copy: nearly every request goes on as it is.
+    let without_owned;
     let routed = match owned {
-        Some(sent_fields) => Routed { head: RequestHead { fields: &kept, ..routed.head }, sent_fields, ..routed },
-        None => routed,
+        None => &routed,
+        Some(sent_fields) => {
+            let head = RequestHead { fields: &kept, ..routed.head };
+            without_owned = Routed { head, sent_fields, ..routed };
+            &without_owned
+        }
     };
     let mut list = Vec::new();
-    let told = told_of(client, &routed, chain, &mut list);
+    let told = told_of(client, routed, chain, &mut list);
+    let with_told;
     let routed = match told.as_deref() {
-        Some(told) => Routed { told: Some(told), ..routed },
         None => routed,
+        Some(told) => {
+            with_told = Routed { told: Some(told), ..*routed };
+            &with_told
+        }
     };
-    let mut passage = Passage::default();
+    // Where nothing asks it is the one that came along, so that no other one is made.
+    let passage;
     if let Some(chain) = chain {
         note(chain, inbound, record);
         let proxies = chain.trusted_proxies();
@@ -140,7 +151,7 @@ fn try_admit<'g>(
                 if let Some(detail) = denial.detail.take() {
                     record.detail(|| detail);
                 }
-                let edits = edits_of(client, inbound, &routed, Some(chain), found);
+                let edits = edits_of(client, inbound, routed, Some(chain), found);
                 return Err(Box::new(Failed { denial, edits }));
             }
             Admission::Asked { answer, next } => {
@@ -154,20 +165,22 @@ fn try_admit<'g>(
                 return Ok(Plan::Wait(Box::new(waiting)));
             }
         }
+    } else {
+        passage = place.passage;
     }
     if let Some(own) = own {
         let mut answer = Answer::with_status(own.status);
         answer.fields.extend(own.fields.into_iter().map(|(name, value)| (name.into(), value.into_bytes())));
         answer.body = own.body.map(|body| body.as_bytes().to_vec());
         let respond = routed.listener.respond(rule);
-        let edits = edits_of(client, inbound, &routed, chain, passage).paged(None).of_own_answer(respond);
+        let edits = edits_of(client, inbound, routed, chain, passage).paged(None).of_own_answer(respond);
         return Ok(Plan::answer(answer, edits));
     }
-    let pages = chain.and_then(|chain| pages_of(chain, inbound, &routed));
+    let pages = chain.and_then(|chain| pages_of(chain, inbound, routed));
     let mut passed = Passed { passage, chain, pages };
-    select(client, generation, inbound, &routed, &mut passed, buffer, record).map(Plan::Forward).map_err(|code| {
+    select(client, generation, inbound, routed, &mut passed, buffer, record).map(Plan::Forward).map_err(|code| {
         let pages = passed.pages.take();
-        let edits = edits_of(client, inbound, &routed, chain, passed.passage).paged(pages);
+        let edits = edits_of(client, inbound, routed, chain, passed.passage).paged(pages);
         Box::new(Failed { denial: code.into(), edits })
     })
 }

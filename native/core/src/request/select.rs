@@ -75,7 +75,8 @@ pub fn select<'g>(
         generation.client_tls.route(backend, &listener.ir, grpc, upgrade).ok_or(ErrorCode::BackendInvalid)?;
     route.policy = RoutePolicy::of(backend, || client.ends(head.fields, proxies));
     let policy = backend.policy.as_deref();
-    let session = session_of(generation, client, routed, backend, proxies);
+    let kept = backend.session(&rule.ir);
+    let session = kept.and_then(|_| session_of(generation, client, routed, backend, proxies));
     let parts = Parts {
         method: inbound.method,
         path: head.path,
@@ -96,17 +97,20 @@ pub fn select<'g>(
         pages.backend(&backend.id);
     }
     passage.chosen(place);
-    if let Some(removal) = backend.session(&rule.ir).and_then(|session| removal(session, head.fields)) {
+    if let Some(removal) = kept.and_then(|session| removal(session, head.fields)) {
         passage.removed.push(removal);
     }
     let key = policy.and_then(|policy| key_of(policy, client, routed, proxies, &passage.forward));
     let filters = [&rule.filters, &chosen.filters];
     let make =
         |filters: &Filters| filters.make(|| values(client, inbound, routed, proxies, passage.identity.as_deref()));
-    let made = filters.map(make);
+    // Hardly any edit has expressions: what others come to is neither made nor carried along.
+    let has_expressions = filters.iter().any(|filters| filters.has_expressions());
+    let made = has_expressions.then(|| Box::new(filters.map(make)));
+    let made_at = |at: usize| made.as_ref().map_or(&[][..], |made| &made[at]);
     let last = listener.answers().map_or_else(MadeValues::new, make);
     let cors = rule.filters.cors.as_ref().or(chosen.filters.cors.as_ref());
-    let both = [(filters[0], &*made[0]), (filters[1], &*made[1])];
+    let both = [(filters[0], made_at(0)), (filters[1], made_at(1))];
     let mut outbound =
         write_outbound(client, parts, *sent_fields, (passage, believed), &both, found.prefix_length, buffer)
             .map_err(|NoPath| ErrorCode::BadRequest)?;
@@ -133,7 +137,11 @@ pub fn select<'g>(
         retry: rule.retry.as_ref(),
         retry_within: policy.map(|policy| policy.retry_within_ms).filter(|limit| *limit > 0).map(Duration::from_millis),
         grpc,
-        mirrors: mirrors(client, generation, routed, &filters, proxies),
+        mirrors: if filters.iter().all(|filters| filters.mirrors.is_empty()) {
+            SmallVec::new()
+        } else {
+            mirrors(client, generation, routed, &filters, proxies)
+        },
         body_limit: chain.and_then(Chain::body_limit),
         withheld: Withheld::of(chain.and_then(Chain::owned), std::mem::take(&mut passage.removed))
             .edited(&routed.listener.filters.pre_routing, filters),
@@ -299,6 +307,8 @@ fn write_outbound(
     ))
 }
 
+/// A function of its own, as [`side_of_session`].
+#[inline(never)]
 fn mirrors<'g>(
     client: &Client,
     generation: &'g Generation,

@@ -82,7 +82,8 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
         Err(Refused::NoRoute(unrouted)) => return decide_unrouted(request, (&asked, framing), &unrouted),
         Ok(routed) => routed,
     };
-    let Routed { listener, found, head, sent_fields, action, .. } = routed;
+    let action = routed.action();
+    let Routed { listener, found, head, sent_fields, .. } = routed;
     let (mut passage, mut policies) = (Passage::default(), Vec::new());
     let as_sent = Ruled { request, listener, found: &found, head: &head, sent_fields, told: None };
     let asks_fields = found.rule.has_expressions()

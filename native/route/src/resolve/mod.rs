@@ -78,7 +78,7 @@ pub struct Unrouted<'t, 's> {
 }
 
 /// The rule that takes a request, and the request as that rule sees it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Routed<'t, 's> {
     pub listener: &'t Arc<Listener>,
     pub found: Found<'t>,
@@ -88,7 +88,6 @@ pub struct Routed<'t, 's> {
     pub sent_fields: usize,
     /// The head's fields as the backend is told where the request comes from ([`told`](crate::policy::told)), once somebody asks.
     pub told: Option<&'s [Field<'s>]>,
-    pub action: Action,
 }
 
 /// What is to be done for a request that has its rule.
@@ -160,7 +159,7 @@ pub fn resolve<'t: 'f, 'f: 's, 's>(
     let Some(found) = whence::find(listener, request.whence, &head, sent_fields) else {
         return Err(Refused::NoRoute(Box::new(Unrouted { listener, head, sent_fields })));
     };
-    Ok(Routed { listener, found, action: action(listener, &found, &head), head, sent_fields, told: None })
+    Ok(Routed { listener, found, head, sent_fields, told: None })
 }
 
 /// Target, authority as sent, and host; `None` where a part is malformed.
@@ -196,31 +195,35 @@ fn listener<'t, 's>(socket: &'t Socket, sni: Option<&str>, host: &str) -> Result
     if listener.ir.protocol.is_http() { Ok(listener) } else { Err(Refused::NoListener) }
 }
 
-fn action(listener: &Listener, found: &Found<'_>, head: &RequestHead<'_>) -> Action {
-    let filters = &found.rule.filters;
-    if found.rule.ir.invalid {
-        return Action::Invalid;
-    }
-    if let Some(cors) = filters.cors.as_ref().filter(|_| cors::is_preflight(head)) {
-        return Action::Preflight(cors::cors_preflight(cors, head));
-    }
-    // What the listener answers it answers whatever its rules do.
-    let is_answered = listener.answers().is_some_and(|own| own.respond.is_some());
-    if let Some(redirect) = filters.redirect.as_ref().filter(|_| !is_answered) {
-        return Action::Answer(OwnAnswer {
-            reason: "redirect",
-            status: redirect.status,
-            fields: vec![("location", edit::location(redirect, listener, head, found.prefix_length))],
-            body: None,
-        });
-    }
-    match listener.respond(found.rule) {
-        Some(respond) => Action::Answer(OwnAnswer {
-            reason: "respond",
-            status: respond.status,
-            fields: Vec::new(),
-            body: Some(Arc::clone(&respond.body)),
-        }),
-        None => Action::Forward,
+impl Routed<'_, '_> {
+    /// What is to be done, going by the fields that it has when this is asked.
+    pub fn action(&self) -> Action {
+        let Self { listener, found, head, .. } = self;
+        let filters = &found.rule.filters;
+        if found.rule.ir.invalid {
+            return Action::Invalid;
+        }
+        if let Some(cors) = filters.cors.as_ref().filter(|_| cors::is_preflight(head)) {
+            return Action::Preflight(cors::cors_preflight(cors, head));
+        }
+        // What the listener answers it answers whatever its rules do.
+        let is_answered = listener.answers().is_some_and(|own| own.respond.is_some());
+        if let Some(redirect) = filters.redirect.as_ref().filter(|_| !is_answered) {
+            return Action::Answer(OwnAnswer {
+                reason: "redirect",
+                status: redirect.status,
+                fields: vec![("location", edit::location(redirect, listener, head, found.prefix_length))],
+                body: None,
+            });
+        }
+        match listener.respond(found.rule) {
+            Some(respond) => Action::Answer(OwnAnswer {
+                reason: "respond",
+                status: respond.status,
+                fields: Vec::new(),
+                body: Some(Arc::clone(&respond.body)),
+            }),
+            None => Action::Forward,
+        }
     }
 }
