@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from system_backends import Backend, echo
+from system_backends import Answer, Backend, echo, response
 from system_clients import Http1
 from system_gateway import Gateway, until
-from system_manifests import gateway, route, rule, service
+from system_manifests import backend_policy, gateway, route, rule, service
 
 PORT = 8080
 HOST = "ejection.test"
+#: Percent of four endpoints that may be ejected, and how many then are: above 0 at least one.
+MOST = {100: 3, 75: 3, 74: 2, 50: 2, 25: 1, 1: 1, 0: 0}
 
 
 @pytest.fixture
@@ -31,6 +33,12 @@ def refusing() -> Iterator[Callable[[], socket.socket]]:
         each.close()
 
 
+def metric(gateway: Gateway, name: str) -> int:
+    lines = gateway.admin("/metrics").splitlines()
+    [value] = [line.rpartition(" ")[2] for line in lines if line.startswith(f"sluicegate_{name} ")]
+    return int(value)
+
+
 class World:
     """A gateway with one worker and one backend."""
 
@@ -40,9 +48,7 @@ class World:
         self.client = Http1(self.gateway.address, PORT)
 
     def metric(self, name: str) -> int:
-        lines = self.gateway.admin("/metrics").splitlines()
-        [value] = [line.rpartition(" ")[2] for line in lines if line.startswith(f"sluicegate_{name} ")]
-        return int(value)
+        return metric(self.gateway, name)
 
     def failures(self) -> int:
         return self.metric("upstream_connect_failures_total")
@@ -101,3 +107,30 @@ def test_where_all_refuse_all_are_tried(start: Any, refusing: Any) -> None:
         world.client.close()
         returned.close()
         world.client = Http1(world.gateway.address, PORT)
+
+
+def test_no_more_are_ejected_than_the_policy_allows(start: Any, backend: Any, client: Any) -> None:
+    """Three of four endpoints answer with errors; those that may not be ejected get their requests all the same."""
+
+    def answering(name: str) -> Answer:
+        return lambda _: response(name.encode(), "200 OK" if name == "well" else "500 Ill")
+
+    addresses = [backend(answering(name)).address for name in ("well", "one", "two", "three")]
+    objects = [gateway(), route(*(rule(f"/{most}", f"most-{most}") for most in MOST))]
+    for most in MOST:
+        health = {"passive": {"consecutiveErrors": 2, "ejectFor": "1h", "maxEjected": most}, "panicThreshold": 0}
+        name = f"most-{most}"
+        objects += service(name, *addresses)
+        objects += [backend_policy(name, name, health=health, loadBalancing={"type": "RoundRobin"})]
+    running: Gateway = start(*objects, arguments=("--workers", "1"))
+    each = client(running.address, PORT)
+
+    def answers(most: int) -> set[bytes]:
+        return {each.request("GET", HOST, f"/{most}").body for _ in range(20)}
+
+    assert all(answers(most) == {b"well", b"one", b"two", b"three"} for most in MOST)
+    left = {most: answers(most) for most in MOST}
+    assert {most: 4 - len(found) for most, found in left.items()} == MOST
+    assert all(b"well" in found for found in left.values())
+    until(lambda: metric(running, "upstream_ejected_endpoints") == sum(MOST.values()), "all of them are counted")
+    each.close()
