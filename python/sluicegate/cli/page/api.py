@@ -70,6 +70,7 @@ def overview(moment: Moment, *, live: bool) -> OverviewAnswer:
         "generations": pods,
     }
     wrong = {name: sum(not item.good for item in items) for name, items in lists.items()}
+    wrong["routes"] = sum(not ROUTES.good(item) for item in moment.routes)
     told = [item for item in moment.problems if item.severity != "info"]
     return OverviewAnswer(
         version=viewed.version,

@@ -380,7 +380,7 @@ class Moment:
                 listeners[name].append(item.id)
         found = []
         for name, (names, not_before, not_after) in self._certificate_facts.items():
-            days = int((not_after - now) // _DAY) if not_after is not None else None
+            days = int((not_after - now) / _DAY) if not_after is not None else None
             state = _state_of(now, not_before, not_after)
             found.append(
                 CertificateFacts(

@@ -209,7 +209,7 @@ def figure_cells(figures: Figures, name: str) -> list[Markup]:
     total = sum(found.requests.values())
     errors = found.requests.get("5xx", 0)
     said = {
-        "rate": f"{total + found.connections:,}",
+        "rate": f"{total + found.connections:,} in all",
         "errors": f"{errors / total * 100:.2f} %" if total else "–",
         "p50": _time(quantile(figures.bounds, found.buckets, 0.5)),
         "p99": _time(quantile(figures.bounds, found.buckets, 0.99)),

@@ -166,15 +166,19 @@ def _explained(found: Explanation) -> Iterator[Child]:
         word = tag("b", _WORDS.get(said.verdict, said.verdict), class_="bad" if said.verdict == "deny" else None)
         about = [f"{said.stanza} of {readable(said.policy)}: ", word, f": {because}" if because else None]
         facts.append(("Policy", [*about, tag("span", f" [{origin}]", class_="soft") if origin else None]))
-    facts += [("Backend", f"{item.backend or 'none'} (weight {item.weight})") for item in decision.backends]
-    facts.append(("Endpoints", plain(decision.endpoints)))
+    if decision.backend is not None:
+        total = sum(item.weight for item in decision.backends)
+        facts += [
+            ("Backend", f"{item.backend or 'none'} (weight {item.weight} of {total})") for item in decision.backends
+        ]
+        facts.append(("Endpoints", plain(decision.endpoints)))
     sent = decision.request or found.would_send
     if sent is not None:
         lines = "\n".join(
             [f"{sent.method} {sent.authority}{sent.target}", *(f"{name}: {value}" for name, value in sent.headers)]
         )
         facts.append(("Sent as", tag("pre", lines)))
-    if decision.response is not None:
+    if decision.response is not None and decision.response.headers:
         lines = "\n".join(f"{name}: {value}" for name, value in decision.response.headers)
         facts.append(("Answer's fields", tag("pre", lines)))
     yield tag("dl", [(tag("dt", name), tag("dd", text)) for name, text in facts])
