@@ -43,7 +43,8 @@ def build(dist: Path, source: Path) -> None:
     with tarfile.open(sdist) as archive:
         archive.extractall(source, filter="data")
     [unpacked] = source.iterdir()
-    # Not optimised: what is tested is what is in the wheel, not how fast it is. What the tests of Rust compiled is used again.
+    # Not optimised: what is tested is what is in the wheel, not how fast it is. What the tests of Rust compiled is used
+    # again.
     environment = {"CARGO_TARGET_DIR": str(ROOT / "target"), **os.environ}
     command = [maturin, "build", "--profile", "dev", "--out", dist, "--interpreter", sys.executable]
     subprocess.run(command, cwd=unpacked, env=environment, check=True, timeout=LIMIT)

@@ -141,7 +141,7 @@ def test_every_bar_is_there() -> None:
         "tls-download": [(0.6, every)],
         "tcp": [(0.75, ("envoy",))],
         "udp": [],
-        "udp-flood": [],
+        "udp-flood": [(0.5, ("nginx",))],
         "idle": [(4096, ())],
         "p99": [(1.0, every)],
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import subprocess
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -217,7 +218,8 @@ def test_every_stage_of_an_exception_is_documented() -> None:
 
 
 #: Where the paths of CONTRIBUTING.md begin.
-PLACES = (ROOT, CORE, ROOT / "controller", ROOT / "python" / "sluicegate")
+PACKAGE = ROOT / "python" / "sluicegate"
+PLACES = (ROOT, CORE, ROOT / "controller", PACKAGE, PACKAGE / "cli" / "page")
 
 
 def alternatives(path: str) -> list[str]:
@@ -251,3 +253,19 @@ def test_the_places_where_something_is_changed_are_there() -> None:
                 seen += bool(found)
     assert missing == []
     assert seen > 120
+
+
+#: Paths of files and folders, as ARCHITECTURE.md has them.
+NAMED = re.compile(r"`([\w.{},-]+(?:/[\w.{},-]+)*(?:\.(?:rs|py|md|ya?ml|json|proto|toml|sh)|/))`")
+
+
+def test_the_files_that_the_architecture_names_are_there() -> None:
+    """A path may leave out where it begins, so long as some file or folder of the project ends so."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    whole = {f"/{path}" for path in listed}
+    folders = {f"{parent}/" for path in whole for parent in map(str, Path(path).parents)}
+    named = {path for word in NAMED.findall((ROOT / "ARCHITECTURE.md").read_text()) for path in alternatives(word)}
+    assert len(named) > 80
+    assert [name for name in sorted(named) if not any(path.endswith(f"/{name}") for path in whole | folders)] == []
