@@ -16,6 +16,7 @@ from sluicegate.controller.api import CLUSTER, Diagnostic
 from sluicegate.controller.api.names import is_label, is_subdomain
 from sluicegate.controller.ingress import NGINX, PROVIDERS, Manifest, Name, Options, Provider, convert
 from sluicegate.controller.ingress.emit.manifest import ORDER
+from sluicegate.processes.interpreter import set_back
 from sluicegate.processes.settings import ENVIRONMENT_PREFIX
 from sluicegate.testing.arguments import whole_number
 from sluicegate.testing.migration import verify
@@ -55,6 +56,7 @@ def _run(given: argparse.Namespace) -> int:
     except ValueError as error:
         return refuse(str(error))
     provider = PROVIDERS[given.provider]
+    set_back()  # 10,000 Ingresses are millions of objects that stay
     try:
         if given.kubernetes:
             from .migration_cluster import read_from_cluster
