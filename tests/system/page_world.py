@@ -22,6 +22,8 @@ HOSTILE = "<img src=x onerror='window.hit=1'></script><script>window.hit=1</scri
 METRICS = """\
 sluicegate_connections_active 3
 sluicegate_connections_total 12
+sluicegate_http_requests_total{version="1"} 30
+sluicegate_http_requests_total{version="2"} 12
 sluicegate_errors_total{code="no_route"} 4
 sluicegate_errors_total{code="no_endpoint"} 0
 sluicegate_requests_total{listener="Gateway/default/gateway/http",route="HTTPRoute/default/shop",class="2xx"} 90

@@ -202,7 +202,7 @@ def test_the_pod_that_is_behind_is_first(page: Page) -> None:
 
 def test_counters_are_of_all_listeners(page: Page) -> None:
     found = page.json("counters")
-    assert (found["connections"], found["accepted"], found["errors"]) == (3, 12, {"no_route": 4})
+    assert (found["connections"], found["requests"], found["errors"]) == (3, 42, {"no_route": 4})
     shop = found["routes"]["HTTPRoute/default/shop"]
     assert shop["requests"] == {"2xx": 190, "5xx": 10}
     assert (found["bounds"], shop["buckets"]) == ([0.001, 0.01], [100, 200, 200])

@@ -103,7 +103,7 @@ def backends(moment: Moment, figures: Figures | None) -> Iterable[BackendFacts]:
 
 def counters(moment: Moment, figures: Figures | None) -> CountersAnswer:
     """Counters now."""
-    found = figures if figures is not None else Figures({}, {}, (), {}, {})
+    found = figures if figures is not None else Figures({}, 0, {}, (), {}, {})
     return CountersAnswer(
         time=round(time.monotonic(), 3),
         generation=moment.viewed.generation,
@@ -111,6 +111,7 @@ def counters(moment: Moment, figures: Figures | None) -> CountersAnswer:
         live=figures is not None,
         connections=found.plain.get("connections", 0),
         accepted=found.plain.get("accepted", 0),
+        requests=found.requests,
         errors=found.errors,
         bounds=found.bounds,
         routes=found.routes,

@@ -385,6 +385,7 @@ class Counters(Fact, frozen=True, kw_only=True):
         live: whether there are counters here.
         connections: of clients, open now.
         accepted: of clients, since the start.
+        requests: of all clients, whoever took them.
         errors: answers that the gateway made itself, by code; those that there were.
         bounds: upper bounds of `buckets`, in seconds; the last one is infinite and left out.
         routes: those that were asked for, or all that had a request.
@@ -396,6 +397,7 @@ class Counters(Fact, frozen=True, kw_only=True):
     live: bool
     connections: int
     accepted: int
+    requests: int
     errors: dict[str, int]
     bounds: tuple[float, ...]
     routes: dict[str, RouteCounters]

@@ -15,6 +15,9 @@ _ESCAPES = {"\\n": "\n", '\\"': '"', "\\\\": "\\"}
 _PLAIN = {"sluicegate_connections_active": "connections", "sluicegate_connections_total": "accepted"}
 _BUCKET = "sluicegate_request_duration_seconds_bucket"
 _REQUESTS = "sluicegate_requests_total"
+_ALL = "sluicegate_http_requests_total"
+#: What a sample of a route is told by, besides the route.
+_PARTS = {_REQUESTS: "class", _BUCKET: "le"}
 _OF_ROUTES = frozenset({_REQUESTS, _BUCKET, "sluicegate_l4_connections_total", "sluicegate_l4_connections_active"})
 
 
@@ -23,6 +26,7 @@ class Figures(NamedTuple):
 
     Attributes:
         plain: connections that are open, and those accepted.
+        requests: of all clients, whoever took them.
         errors: answers of its own, by code.
         bounds: of the histogram, in seconds, without the infinite one.
         routes: by route.
@@ -30,6 +34,7 @@ class Figures(NamedTuple):
     """
 
     plain: dict[str, int]
+    requests: int
     errors: dict[str, int]
     bounds: tuple[float, ...]
     routes: dict[str, RouteCounters]
@@ -54,6 +59,7 @@ def read_figures(text: str, wanted: Container[str] | None = None) -> Figures:
     errors: dict[str, int] = {}
     checked: dict[tuple[str, str], int] = {}
     sums: dict[str, _Sums] = defaultdict(_Sums)
+    requests = 0
     bounds: dict[str, float] = {}
     for line in text.splitlines():
         name, brace, rest = line.partition("{")
@@ -63,13 +69,16 @@ def read_figures(text: str, wanted: Container[str] | None = None) -> Figures:
                 plain[_PLAIN[name]] = int(float(written))
             continue
         if name in _OF_ROUTES:
-            labels, value = _labels(rest)
-            route = labels.get("route", "")
+            # There may be twenty thousand of these: what is not wanted is not taken apart.
+            route = _label(rest, "route")
             if wanted is not None and route not in wanted:
                 continue
-            _add(sums[route], name, labels, value)
-            if name == _BUCKET and labels["le"] not in bounds:
-                bounds[labels["le"]] = float(labels["le"])
+            part = _label(rest, _PARTS.get(name, ""))
+            _add(sums[route], name, part, int(float(rest[rest.rindex(" ") :])))
+            if name == _BUCKET and part not in bounds:
+                bounds[part] = float(part)
+        elif name == _ALL:
+            requests += int(float(rest[rest.rindex(" ") :]))
         elif name == "sluicegate_errors_total":
             labels, value = _labels(rest)
             if value:
@@ -88,16 +97,26 @@ def read_figures(text: str, wanted: Container[str] | None = None) -> Figures:
         for route, found in sums.items()
     }
     finite = tuple(bounds[item] for item in order if bounds[item] != float("inf"))
-    return Figures(plain, errors, finite, routes, checked)
+    return Figures(plain, requests, errors, finite, routes, checked)
 
 
-def _add(found: _Sums, name: str, labels: dict[str, str], value: int) -> None:
+def _add(found: _Sums, name: str, part: str, value: int) -> None:
     if name == _REQUESTS:
-        found.requests[labels["class"]] += value
+        found.requests[part] += value
     elif name == _BUCKET:
-        found.buckets[labels["le"]] += value
+        found.buckets[part] += value
     else:
         found.l4["active" if name.endswith("active") else "total"] += value
+
+
+def _label(rest: str, name: str) -> str:
+    """A label behind the first one. A quote within a value has a backslash before it, so what is found is a name."""
+    start = rest.find(f',{name}="')
+    if start < 0:
+        return ""
+    start += len(name) + 3
+    value = rest[start : rest.find('"', start)]
+    return value if "\\" not in value else _labels(rest)[0].get(name, "")
 
 
 def _labels(rest: str) -> tuple[dict[str, str], int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from sluicegate.controller.api import readable
@@ -48,16 +48,25 @@ class Look(NamedTuple):
     Attributes:
         moment: the facts.
         overview: how many there are, and how they are.
-        figures: of the engine; None: there is none here.
+        read: gives what the engine counted, of some routes; None: there is no engine here.
         given: the query.
         fields: the query with fields that are there several times.
     """
 
     moment: Moment
     overview: OverviewAnswer
-    figures: Figures | None
+    read: Callable[[frozenset[str]], Figures | None]
     given: Mapping[str, str]
     fields: Fields
+
+    @property
+    def figures(self) -> Figures | None:
+        """Of the engine, without those of routes."""
+        return self.read(frozenset())
+
+    def figures_of(self, routes: Iterable[str]) -> Figures | None:
+        """Of the engine, with those of some routes."""
+        return self.read(frozenset(routes))
 
     @property
     def asking(self) -> Asking:
@@ -71,7 +80,7 @@ class Look(NamedTuple):
 
 def overview(look: Look) -> Child:
     """How all of it is, at a glance."""
-    found = look.overview
+    found, figures = look.overview, look.figures
     cards = []
     for name, path in _CARDS.items():
         wrong, number = found.wrong[name], found.counts[name]
@@ -82,17 +91,14 @@ def overview(look: Look) -> Child:
         cards.append(tag("li", link(path, name.capitalize()), tag("b", f"{number:,}"), wanted))
     changed = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(found.changed)) if found.changed else "not known"
     facts = [("Configuration", f"{found.generation}, since {changed}")]
-    if look.figures is not None:
-        requests = sum(sum(item.requests.values()) for item in look.figures.routes.values())
-        codes = ", ".join(f"{code} {number:,}" for code, number in sorted(look.figures.errors.items())) or "none"
-        facts += [("Requests that a route took", f"{requests:,}"), ("Answers of the gateway's own", codes)]
+    if figures is not None:
+        codes = ", ".join(f"{code} {number:,}" for code, number in sorted(figures.errors.items())) or "none"
+        facts += [("Requests", f"{figures.requests:,}"), ("Answers of the gateway's own", codes)]
     live: list[Child] = []
-    if look.figures is not None:
-        live.append(
-            (tag("dt", "Connections now"), tag("dd", look.figures.plain["connections"], data_figure="connections"))
-        )
+    if figures is not None:
+        live.append((tag("dt", "Connections now"), tag("dd", figures.plain["connections"], data_figure="connections")))
         live.append((tag("dt", "Requests now"), tag("dd", "–", data_figure="all")))
-    nothing = "Counters are with the data planes: /metrics of each pod." if look.figures is None else None
+    nothing = "Counters are with the data planes: /metrics of each pod." if figures is None else None
     worst = [item for item in look.moment.problems if item.severity == "error"][:5]
     return [
         tag("ul", cards, class_="cards"),
@@ -181,9 +187,10 @@ def routes(look: Look) -> Child:
         Column("Hostnames", "hostname"),
         Column("Well", "good"),
         Column("Rules", "rules", True),
-        *(FIGURES if look.figures is not None else ()),
+        *(FIGURES if look.overview.live else ()),
     ]
-    rows = [_route(item, look.figures) for item in items]
+    figures = look.figures_of(item.object for item in items)
+    rows = [_route(item, figures) for item in items]
     return [search("/routes", asking), table("/routes", asking, columns, rows, total, "routes")]
 
 

@@ -54,11 +54,12 @@ def route(look: Look) -> Child:
 
 
 def _figures(look: Look, found: RouteDetail) -> Child:
-    if look.figures is None:
+    figures = look.figures_of([found.route.object])
+    if figures is None:
         return None
     heads = [tag("th", item.title, scope="col", class_="number") for item in FIGURES]
     name = found.route.object
-    cells = tag("tr", figure_cells(look.figures, name), data_route=name)
+    cells = tag("tr", figure_cells(figures, name), data_route=name)
     return tag("table", tag("thead", tag("tr", heads)), tag("tbody", cells))
 
 

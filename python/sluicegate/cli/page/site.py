@@ -36,8 +36,6 @@ _MADE: dict[str, Callable[[Look], Child]] = {
     "/problems": sections.problems,
     "/generations": sections.generations_section,
 }
-#: Sections with figures: others need no look at the engine's.
-_WITH_FIGURES = frozenset({"/", "/routes", "/route", "/backends"})
 
 
 class Site:
@@ -68,9 +66,8 @@ class Site:
                 404,
                 f"here are {', '.join(SECTIONS)}, {_API}, /healthz, /readyz, /metrics and, where it serves, /config",
             )
-        figures = self._api.figures() if asked.path in _WITH_FIGURES else None
         found = overview(moment, live=self._views.metrics is not None)
-        look = Look(moment, found, figures, dict(fields), fields)
+        look = Look(moment, found, self._api.figures, dict(fields), fields)
         return _page(asked.path, look)
 
 
