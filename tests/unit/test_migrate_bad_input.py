@@ -328,7 +328,7 @@ def test_the_secret_of_the_default_certificate_that_is_missing_is_told(command: 
         (("--udp-services-configmap", "in/udp"), 1, "the ConfigMap in/udp is not there: no UDP port is converted"),
         (("--tcp-services-configmap", "tcp"), 2, "--tcp-services-configmap: 'tcp' is not a namespace and a name"),
         (("--tcp-services-configmap", "in/tcp", "--provider", "f5"), 2, "are those of ingress-nginx"),
-        (("--namespace", "No Name"), 2, "--namespace: 'No Name' is not a name"),
+        (("--default-namespace", "No Name"), 2, "--default-namespace: 'No Name' is not a name"),
     ],
 )
 def test_ports_and_namespaces_that_are_none(
@@ -341,8 +341,8 @@ def test_ports_and_namespaces_that_are_none(
 
 
 def test_a_namespace_is_for_files(command: Run) -> None:
-    status, told = command("migrate", "--kubernetes", "--namespace", "shop")
-    assert (status, "--namespace is for files" in told) == (2, True)
+    status, told = command("migrate", "--kubernetes", "--default-namespace", "shop")
+    assert (status, "--default-namespace is for files" in told) == (2, True)
 
 
 _SETTING = "is a setting of the whole controller, a key of its ConfigMap"

@@ -63,7 +63,7 @@ def _run(given: argparse.Namespace) -> int:
 
             files, conversion = read_from_cluster(_kubeconfig(given), provider, options, _progress("converting"))
         else:
-            files = read_ingresses(given.paths, _progress("reading"), namespace=given.namespace)
+            files = read_ingresses(given.paths, _progress("reading"), namespace=given.default_namespace)
             conversion = convert(files.inventory, provider, options, _progress("converting"))
     except ModuleNotFoundError as error:
         return refuse(NO_CLIENT.format(error=error))
@@ -164,10 +164,10 @@ def _misused(given: argparse.Namespace) -> str:
         return "give paths of manifests (- for standard input), or --kubernetes"
     if given.yes and not given.apply:
         return "--yes is for --apply"
-    if given.namespace is not None and given.kubernetes:
-        return "--namespace is for files: objects of a cluster have theirs"
-    if given.namespace is not None and not is_label(given.namespace):
-        return f"--namespace: {given.namespace!r} is not a name"
+    if given.default_namespace is not None and given.kubernetes:
+        return "--default-namespace is for files: objects of a cluster have theirs"
+    if given.default_namespace is not None and not is_label(given.default_namespace):
+        return f"--default-namespace: {given.default_namespace!r} is not a name"
     if given.kubeconfig is not None and not (given.kubernetes or given.apply):
         return "--kubeconfig is for --kubernetes and --apply"
     if given.apply and not given.yes and not sys.stdin.isatty():
@@ -370,7 +370,9 @@ COMMAND = Command(
             "none",
             "NAMESPACE/NAME",
         ),
-        Option(("--namespace",), "Of objects of files that name none, such as those of a chart.", "default", "NAME"),
+        Option(
+            ("--default-namespace",), "Of objects of files that name none, such as those of a chart.", "default", "NAME"
+        ),
         Option(("--kubernetes",), "Read the Ingresses of a cluster instead of files.", "files"),
         Option(
             ("--kubeconfig",),
