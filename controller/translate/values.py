@@ -19,10 +19,11 @@ _NEITHER = re.compile(r"[^a-z0-9]")
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _HOSTNAME = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
 _AUTHORITY = re.compile(r"(?:\[([^\[\]]*)\]|([^\[\]:]+))(?::([0-9]{1,5}))?")
+_HOST_FIELD = re.compile(r"(?:\[([^\[\]]*)\]|([A-Za-z0-9._~!$&'()*+;=-]+))(?::([0-9]{0,5}))?")
 _ORIGIN_VALUE = re.compile(r"(?i)https?://[a-z0-9.*-]+(?::[0-9]{1,5})?")
 
 #: Fields that frame a message or belong to a connection, and `Host` (RFC 9110 section 7.6.1): the gateway writes them
-#: itself. The engine has the same list (`policy/owned.rs`).
+#: itself. The engine has the same list (`policy/field_name.rs`).
 OF_THE_MESSAGE = frozenset(
     {
         *("connection", "content-length", "expect", "host", "http2-settings", "keep-alive", "proxy-authenticate"),
@@ -69,6 +70,26 @@ def authority_error(value: str) -> str | None:
     if literal is not None:
         return None if ":" in literal and normal_address(literal) is not None else "has no IPv6 address in its brackets"
     return None if normal_address(name) is not None else hostname_error(name, wildcard=False)
+
+
+def host_field_error(value: str) -> str | None:
+    """Why a request cannot have it as its `Host` (RFC 9110 section 7.2), or None; without blanks around it.
+
+    What backends are called inside a network is often no DNS name: all that the engine takes of a client is one
+    (`table/authority.rs`).
+    """
+    found = _HOST_FIELD.fullmatch(value)
+    if found is None:
+        return "is no name or address, with or without a port"
+    literal, name, port = found.groups()
+    if port and int(port) > MAX_PORT:
+        return f"has no port up to {MAX_PORT}"
+    if literal is not None:
+        is_address = ":" in literal and normal_address(literal) is not None
+        return None if is_address else "has no IPv6 address in its brackets"
+    if len(name) > MAX_HOSTNAME_LENGTH + 1 or name == "." or name.endswith(".."):
+        return "is no name: it has no more than 253 characters, and one dot at its end"
+    return None
 
 
 def hostnames_intersect(first: str, second: str) -> bool:

@@ -24,6 +24,8 @@ HEADER_NAMES = ("x", "y", "x-z", "Upgrade", "host", "x-forwarded-host", "X-Forwa
 QUERY_NAMES = ("q", "Q", "a b", "", "é")
 METHODS = ("", "GET", "POST", "OPTIONS")
 EDITED_NAMES = ("x", "X", "Y", "new", "host", "Host", "Origin", "Upgrade", "Content-Length")
+#: What is no host is refused (`table/state/written`).
+EDITED_HOSTS = ("a.test", "x", "X:80", "\t b.test. ", "[::1]:8080")
 RESPONSE_NAMES = (
     "x",
     "Connection",
@@ -126,8 +128,11 @@ edited_values = st.one_of(values, values, values.map(lambda value: f"\t {value} 
 
 def edits(names: tuple[str, ...], *, computed: bool = True) -> dict[str, st.SearchStrategy[tuple]]:  # type: ignore[type-arg]
     """The three lists of a header edit; the authority is made by no expression."""
-    fixed = st.builds(ir.HeaderValue, name=st.sampled_from(names), value=edited_values)
     fields_of = [name for name in names if name.lower() != "host"]
+    authorities = [name for name in names if name.lower() == "host"]
+    fixed = st.builds(ir.HeaderValue, name=st.sampled_from(fields_of), value=edited_values)
+    if authorities:
+        fixed |= st.builds(ir.HeaderValue, name=st.sampled_from(authorities), value=st.sampled_from(EDITED_HOSTS))
     made = st.builds(ir.HeaderValue, name=st.sampled_from(fields_of), expression=st.sampled_from(EXPRESSIONS))
     fields = st.lists(st.one_of(fixed, fixed, fixed, made) if computed else fixed, max_size=2).map(tuple)
     return {"set": fields, "add": fields, "remove": st.lists(st.sampled_from(names), max_size=2).map(tuple)}

@@ -1,4 +1,4 @@
-"""Hosts that policies name: what the translator takes the engine takes, and the CRDs refuse what is none."""
+"""Hosts that policies and filters name: what the translator takes the engine takes; CRDs refuse what is none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sluicegate.controller.translate.values import authority_error
+from sluicegate.controller.translate.values import authority_error, host_field_error
+from sluicegate.reference.authority import parse_host
+from sluicegate.reference.contract import BadRequest
 
 TAKEN = ["a", "a.test", "a.test:80", "192.0.2.1", "192.0.2.1:8080", "[2001:db8::1]", "[::1]:65535"]
 REFUSED = [
@@ -51,3 +53,33 @@ def test_crds_refuse_what_is_none() -> None:
     for pattern in found:
         assert [value for value in TAKEN if not re.search(pattern, value)] == []
         assert {value for value in REFUSED if re.search(pattern, value)} <= NUMBERS
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", *TAKEN, *REFUSED, "A.Test", "a_b.internal:8080", "~!$&'()*+;=", "a.", "a..", ".", "..", "a..:80", ":"),
+        *(
+            "x@y",
+            "a/b",
+            "a,b",
+            "a%20b",
+            "\u00e9",
+            "a\r\nb",
+            "a\n",
+            "[::1",
+            "[::1]80",
+            "[::1%25eth0]",
+            "a" * 254,
+            "a" * 255,
+        ),
+        *("a:123456", "a:\u0661", "\u0661"),
+    ],
+)
+def test_the_host_of_an_edit_is_what_the_engine_takes_of_a_client(value: str) -> None:
+    try:
+        parse_host(value)
+    except BadRequest:
+        assert host_field_error(value)
+    else:
+        assert host_field_error(value) is None

@@ -9,7 +9,7 @@ from sluicegate import ir
 from ...api import HeaderEdits, HeaderFilter, HeadersFilter, HeaderValueOrExpression
 from ...api.route import HeaderNameValue
 from ..unsupported import Unsupported
-from ..values import header_value, header_value_error, is_token
+from ..values import header_value, header_value_error, host_field_error, is_token
 from .context import FilterContext
 
 #: Fields that belong to the connection or to message framing: the gateway writes them itself (RFC 9110, 7.6.1).
@@ -30,7 +30,13 @@ AUTHORITY = frozenset({"host", ":authority"})
 
 
 def request_headers(modifier: HeaderFilter | HeaderEdits, field: str, context: FilterContext) -> tuple[ir.Filter, ...]:
-    """A `RequestHeaderModifier`."""
+    """A `RequestHeaderModifier`.
+
+    Raises:
+        Unsupported: a name, a value or an expression is none, or it edits the host to what is none.
+    """
+    _check_authorities(modifier.set, f"{field}.set")
+    _check_authorities(modifier.add, f"{field}.add")
     edit = _edit(modifier, field, context)
     return (ir.RequestHeaders(set=edit.set, add=edit.add, remove=edit.remove),)
 
@@ -112,6 +118,18 @@ def _value(item: HeaderNameValue | HeaderValueOrExpression, place: str, context:
     if error is not None:
         raise Unsupported(f"{place}.value", f"the value of {item.name!r} {error}", "use printable characters")
     return ir.HeaderValue(name=item.name, value=value)
+
+
+def _check_authorities(items: Sequence[HeaderNameValue | HeaderValueOrExpression], field: str) -> None:
+    """`Host` of a request is no field but what is asked for."""
+    for index, item in enumerate(items):
+        if item.name.lower() not in AUTHORITY or item.value is None:
+            continue
+        value = header_value(item.value)
+        error = host_field_error(value)
+        if error is not None:
+            remedy = "give a name such as shop.example, or remove it"
+            raise Unsupported(f"{field}[{index}].value", f"host {value!r} {error}", remedy)
 
 
 def _usable_name(name: str, field: str, context: FilterContext) -> bool:

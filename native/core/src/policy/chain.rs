@@ -1,7 +1,7 @@
 //! The steps of a request in their order, compiled once for each pair of a listener and what its rules name.
 
 use super::access::{Authenticate, KeySets, PublishedSet};
-use super::verdicts::{self, Word};
+use super::verdicts::Word;
 use super::{Believed, Denial, Held, Outcome, Pending, Running, State, Step, StepResult};
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
@@ -121,7 +121,7 @@ impl Chain {
                 StepResult::Wait(answer) => return Admission::Asked { answer, next: place + 1 },
             };
             if let Some(policy) = step.counted() {
-                verdicts::count(policy, &outcome);
+                Running::count(policy, &outcome);
             }
             if let Outcome::Deny(denial) = outcome {
                 return Admission::Denied(step.signed(*denial));
@@ -135,7 +135,7 @@ impl Chain {
         let denial = Denial::from(ErrorCode::PolicyInvalid);
         match &self.unusable {
             Some(policy) => {
-                verdicts::count(policy, Word::Deny);
+                Running::count(policy, Word::Deny);
                 denial.by(policy)
             }
             None => denial,
@@ -162,7 +162,7 @@ impl Chain {
         self.steps.iter().try_for_each(|step| {
             let admitted = step.admit_connection(facts, held);
             if let Some(policy) = step.counted() {
-                verdicts::count(policy, if admitted.is_ok() { Word::Pass } else { Word::Deny });
+                Running::count(policy, if admitted.is_ok() { Word::Pass } else { Word::Deny });
             }
             admitted
         })
@@ -181,7 +181,7 @@ impl Chain {
         self.steps.iter().filter(|step| !step.counts()).try_for_each(|step| {
             step.admit_connection(facts, &mut Held::new()).inspect_err(|_| {
                 if let Some(policy) = step.counted() {
-                    verdicts::count(policy, Word::Deny);
+                    Running::count(policy, Word::Deny);
                 }
             })
         })

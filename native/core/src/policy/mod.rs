@@ -8,8 +8,10 @@
 mod access;
 mod ages;
 mod chain;
+mod draws;
 pub mod external;
 mod faults;
+mod figures;
 #[cfg(test)]
 mod gate;
 mod marks;
@@ -20,12 +22,11 @@ mod verdicts;
 
 pub use access::{Due, Inspection, KeySets, News, PublishedSet, inspect, since_1970};
 pub use chain::{Admission, Chain, prepare, published_sets};
-pub use faults::render as render_faults;
+pub use figures::{render_faults, render_verdicts};
 #[cfg(test)]
 pub use gate::Gate;
 pub use rate_limit::{Believed, Held, RateLimits, render as render_limits};
 pub use running::{Running, State};
-pub use verdicts::render as render_verdicts;
 
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;

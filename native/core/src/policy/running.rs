@@ -2,9 +2,9 @@
 
 use super::RateLimits;
 use super::access::{KeySets, Tokens, Users};
+use super::draws::Faults;
 use super::external::Answers;
-use super::faults::Faults;
-use super::verdicts::Verdicts;
+use super::verdicts::{Verdicts, Word};
 use route::ir::Policy;
 use route::policy::{Compiled, Judge};
 use std::sync::Arc;
@@ -38,6 +38,13 @@ impl Running {
         let verdicts = before.map(|before| Arc::clone(&before.verdicts)).unwrap_or_default();
         let state = State::of(policy, before.map(|before| &before.state), sets);
         Self { state, verdicts }
+    }
+
+    /// Count what a policy has said.
+    pub fn count(policy: &Compiled, word: impl Into<Word>) {
+        if let Some(running) = policy.kept.get::<Self>() {
+            running.verdicts.count(word.into());
+        }
     }
 
     pub fn is_unusable(policy: &Compiled) -> bool {

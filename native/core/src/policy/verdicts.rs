@@ -1,11 +1,7 @@
-//! What policies have said so far, for Prometheus. Names come from the configuration, so the number of series does too.
+//! What a policy has said so far.
 
-use super::{Outcome, Running};
+use super::Outcome;
 use crate::error::ErrorCode;
-use crate::observe::counter::header;
-use route::policy::Compiled;
-use route::table::Table;
-use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What it is counted as.
@@ -38,6 +34,11 @@ impl From<&Outcome> for Word {
 }
 
 impl Verdicts {
+    /// Count what it says.
+    pub fn count(&self, word: Word) {
+        self.of(word).fetch_add(1, Relaxed);
+    }
+
     fn of(&self, word: Word) -> &AtomicU64 {
         match word {
             Word::Pass => &self.pass,
@@ -46,30 +47,9 @@ impl Verdicts {
         }
     }
 
-    fn all(&self) -> [(&'static str, u64); 3] {
+    /// Each word with how often it was said.
+    pub fn all(&self) -> [(&'static str, u64); 3] {
         [("pass", &self.pass), ("deny", &self.deny), ("unavailable", &self.unavailable)]
             .map(|(word, count)| (word, count.load(Relaxed)))
-    }
-}
-
-/// Count what a policy has said.
-pub fn count(policy: &Compiled, word: impl Into<Word>) {
-    if let Some(running) = policy.kept.get::<Running>() {
-        running.verdicts.of(word.into()).fetch_add(1, Relaxed);
-    }
-}
-
-/// Write the figures of the policies of a table; each series begins with its first verdict.
-pub fn render(table: &Table, text: &mut String) {
-    let of = |policy: &'_ Compiled| Some((policy.ir.stanza()?, policy.kept.get::<Running>()?.verdicts.all()));
-    let mut all: Vec<_> = table.policies.iter().filter_map(|(id, policy)| Some((&**id, of(policy)?))).collect();
-    all.sort_by_key(|(id, _)| *id);
-    header(text, "policy_verdicts_total", "counter", "What the parts of policies said of requests and connections.");
-    for (id, (stanza, counts)) in all {
-        let policy = id.strip_suffix(stanza.name).and_then(|id| id.strip_suffix('/')).unwrap_or(id);
-        for (verdict, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
-            let labels = format!("policy=\"{policy}\",part=\"{}\",verdict=\"{verdict}\"", stanza.name);
-            let _ = writeln!(text, "sluicegate_policy_verdicts_total{{{labels}}} {count}");
-        }
     }
 }

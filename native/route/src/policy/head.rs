@@ -1,29 +1,12 @@
 //! How large the head of a request may be, and which names its fields may have: `ClientPolicy.spec.headers`. The engine's own
 //! limits hold before, while a head is read.
 
+use super::field_name::has_underscore;
 use super::{Facts, Reason, Verdict};
 use crate::ir::{ClientHeaders, Underscores};
-use codec::Field;
 
 /// What a field takes of a head besides its name and its value: a colon, a space, and the end of its line.
 const FRAME: u64 = 4;
-
-/// A request's fields as its client sent them, the authority as `Host` among them.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SentHead<'r> {
-    pub fields: &'r [Field<'r>],
-    /// See `RequestHead::taken_out`.
-    pub taken_out: &'r [Field<'r>],
-    /// Empty where a request of HTTP/1.0 has none.
-    pub authority: &'r [u8],
-}
-
-impl<'r> SentHead<'r> {
-    fn all(self) -> impl Iterator<Item = Field<'r>> {
-        let host = (!self.authority.is_empty()).then_some(Field { name: b"host", value: self.authority });
-        host.into_iter().chain(self.taken_out.iter().copied()).chain(self.fields.iter().copied())
-    }
-}
 
 /// Limits of a head; 0: only those of the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +38,4 @@ impl HeadLimits {
             Verdict::Deny(Reason::HeadersTooLarge.into())
         }
     }
-}
-
-/// CGI, WSGI and others make one name of `X_User` and `X-User`.
-pub fn has_underscore(name: &[u8]) -> bool {
-    name.contains(&b'_')
 }

@@ -7,9 +7,11 @@ mod access;
 mod address;
 mod body;
 mod certificate_header;
+mod client_certificate;
 mod credentials;
 mod external;
 mod facts;
+mod field_name;
 mod filter;
 mod head;
 mod kept;
@@ -17,26 +19,30 @@ mod networks;
 mod owned;
 mod rate_limit;
 mod removed;
+mod sent_head;
 mod told;
 mod withheld;
 
 pub use access::{
-    ApiKey, Authenticator, Authorization, Basic, Certificate, ClientCertificate, Credentials, Csrf, Exempt, Group, Jwt,
-    Level, Member, Presented, Progress, accept, authenticate, named_claim, told_claims, unauthenticated,
+    ApiKey, Authenticator, Authorization, Basic, Certificate, Credentials, Csrf, Exempt, Group, Jwt, Level, Member,
+    Presented, Progress, accept, authenticate, named_claim, told_claims, unauthenticated,
 };
 pub use address::{ClientAddressing, Preamble};
 pub use body::BodyLimit;
 pub use certificate_header::CertificateHeader;
+pub use client_certificate::ClientCertificate;
 pub use credentials::{Stripped, masked, secret_pairs};
 pub use external::External;
 pub use facts::{ConnectionFacts, Facts, ForwardField, Identity, OfSuccess, Passage, Proof};
+pub use field_name::{is_forwardable, same_field};
 pub use filter::{Credential, ErrorPages, Fault, Page};
-pub use head::{HeadLimits, SentHead};
+pub use head::HeadLimits;
 pub use kept::Kept;
 pub use networks::Networks;
-pub use owned::{OwnedFields, is_forwardable, same_field};
+pub use owned::OwnedFields;
 pub use rate_limit::{RateLimit, inputs};
 pub use removed::{Removal, Removed};
+pub use sent_head::SentHead;
 pub use told::told;
 pub use withheld::Withheld;
 

@@ -2,8 +2,9 @@
 
 use super::contract::{Decision, DecisionRequest, L4Request, Scheme};
 use super::decide_l4::{decide_l4, socket_of};
+use super::forward::forward;
 use super::reply::{denied, fields_of, owned_answer};
-use super::ruled::{Made, Ruled, act, own_answer};
+use super::ruled::{Made, Ruled, answered, own_answer};
 use super::sample::facts;
 use super::unrouted::decide_unrouted;
 use super::{Action, Refused, Request, Routed, Workspace, resolve};
@@ -148,5 +149,13 @@ fn refuse(error: WireError) -> Decision {
         WireError::Malformed(_) | WireError::NotHttp | WireError::TargetTooLong | WireError::UnsupportedVersion => {
             Decision::respond(400, "bad_request")
         }
+    }
+}
+
+/// What a request comes to that its policies let pass.
+fn act(table: &Table, ruled: &Ruled<'_>, action: Action, passage: &Passage<'_>) -> Decision {
+    match action {
+        Action::Answer(own) => answered(own, ruled),
+        _ => forward(table, ruled, passage),
     }
 }

@@ -123,8 +123,7 @@ fn edit_headers<'f>(all: &'f [HeaderEdits], made: &'f [MadeValue], fields: &mut 
     for edits in all {
         edits.apply(fields, made);
         if let Some(host) = edits.host() {
-            // An empty authority would be no request: the one before stays.
-            authority = Some(host).filter(|host| !host.is_empty()).or(authority);
+            authority = Some(host);
             fields.retain(|field| !field.name.eq_ignore_ascii_case(b"host"));
         }
     }

@@ -1,13 +1,12 @@
 //! A request that has its rule: what its policies and edits may ask of it, and what the gateway answers itself.
 
 use super::contract::{Decision, DecisionRequest};
-use super::forward::forward;
 use super::reply::{Edits, edited_response, owned};
 use super::whence::Whence;
-use super::{Action, OwnAnswer, cors_response};
+use super::{OwnAnswer, cors_response};
 use crate::expression::Inputs;
 use crate::policy::Passage;
-use crate::table::{EditedFields, Filters, Found, Listener, MadeValues, RequestHead, Table};
+use crate::table::{EditedFields, Filters, Found, Listener, MadeValues, RequestHead};
 use codec::Field;
 
 /// A request that has its rule; `sent_fields`: how many of the fields are the client's, the listener's filters set the others.
@@ -62,16 +61,8 @@ impl<'r> Ruled<'r> {
     }
 }
 
-/// What a request comes to that its policies let pass.
-pub(super) fn act(table: &Table, ruled: &Ruled<'_>, action: Action, passage: &Passage<'_>) -> Decision {
-    match action {
-        Action::Answer(own) => answered(own, ruled),
-        _ => forward(table, ruled, passage),
-    }
-}
-
 /// What a filter answers: a redirect with its own fields, or a `respond` with those that it has.
-fn answered(own: OwnAnswer, ruled: &Ruled<'_>) -> Decision {
+pub(super) fn answered(own: OwnAnswer, ruled: &Ruled<'_>) -> Decision {
     let mut decision = Decision::respond(own.status, own.reason).with_headers(own.fields);
     let respond = ruled.listener.respond(ruled.found.rule).filter(|_| own.body.is_some());
     if let (Some(respond), Some(response)) = (respond, &mut decision.response) {

@@ -1,8 +1,8 @@
 //! One `HTTPRoute` or `GRPCRoute` rule, compiled: everything that does not depend on the request or on today's endpoints.
 
 use super::filter::{FilterParts, Filters, compile_parts};
-use super::grpc::{MethodExpression, MethodPattern};
 use super::join::ListNumber;
+use super::method_pattern::{MethodExpression, MethodPattern};
 use super::pattern::{Pattern, Patterns};
 use super::predicate::Predicates;
 use super::state::Slots;

@@ -11,12 +11,14 @@
 
 pub mod authority;
 mod backend;
+mod candidate;
 mod compile;
 mod filter;
 mod grpc;
 mod host;
 mod join;
 mod l4;
+mod method_pattern;
 mod path;
 mod pattern;
 mod predicate;
@@ -24,6 +26,7 @@ mod state;
 mod substitution;
 
 pub use backend::{Backend, Backends, Endpoint, Locality, Near};
+pub use candidate::Candidate;
 pub use compile::{Retry, Rule, RuleBackend, Timeouts, backend_at};
 pub(crate) use filter::made_value;
 pub use filter::{
@@ -33,7 +36,7 @@ pub use filter::{
 pub use host::{HostTable, hostname_specificity};
 pub use join::{Joined, Joins, ListNumber};
 pub use l4::{L4Candidate, L4Rule, L4Table};
-pub use path::{Candidate, PathTable};
+pub use path::PathTable;
 pub use pattern::{PatternFacts, pattern_facts};
 pub(crate) use predicate::query_value;
 pub use state::{Refused, Resolution, State};

@@ -5,8 +5,8 @@ use super::users::{Known, Users};
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
 use crate::policy::access::Unbelieved;
-use crate::policy::verdicts::{self, Word};
-use crate::policy::{Answered, Denial, Outcome, Pending, State, StepResult, part_of};
+use crate::policy::verdicts::Word;
+use crate::policy::{Answered, Denial, Outcome, Pending, Running, State, StepResult, part_of};
 use route::policy::{
     Basic, Compiled, ConnectionFacts, Facts, Group, Identity, Judge, Level, Member, Passage, Progress, Proof, Verdict,
     accept, authenticate, unauthenticated,
@@ -70,7 +70,7 @@ impl Authenticate {
     /// Count a verdict for the kind of credential that it is about; where there was none for the first kind.
     fn count(&self, place: Option<usize>, word: Word) {
         if let Some((policy, _)) = self.members.get(place.unwrap_or_default()) {
-            verdicts::count(policy, word);
+            Running::count(policy, word);
         }
     }
 
@@ -121,7 +121,7 @@ impl Authenticate {
             _ => StepResult::Done(Outcome::deny(Denial::from(ErrorCode::PolicyInvalid).by(policy))),
         };
         if let StepResult::Done(outcome) = &result {
-            verdicts::count(policy, outcome);
+            Running::count(policy, outcome);
         }
         result
     }
@@ -158,7 +158,7 @@ fn verify(
             // Nobody will say: the thread panicked.
             Err(_) => Answered { outcome: busy, found: Passage::default() },
         };
-        verdicts::count(&policy, &answered.outcome);
+        Running::count(&policy, &answered.outcome);
         answered
     })))
 }

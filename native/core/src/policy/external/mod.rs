@@ -16,8 +16,8 @@ mod sign_in;
 pub use answers::Answers;
 
 use super::marks::Mark;
-use super::verdicts::{self, Word};
-use super::{Answered, Denial, Outcome, Pending, State, StepResult};
+use super::verdicts::Word;
+use super::{Answered, Denial, Outcome, Pending, Running, State, StepResult};
 use crate::error::ErrorCode;
 use codec::Field;
 use route::ir::{ExternalProtocol, ExternalService, Policy, SignIn};
@@ -215,7 +215,7 @@ impl Ask {
             Meaning::Nothing => Outcome::deny(ErrorCode::AuthUnavailable),
         };
         if let Some(policy) = &self.policy {
-            verdicts::count(policy, if is_said { Word::from(&outcome) } else { Word::Unavailable });
+            Running::count(policy, if is_said { Word::from(&outcome) } else { Word::Unavailable });
         }
         let answered = Answered { outcome, found };
         // Who is sent to sign in, and who is not, have the same question.

@@ -3,36 +3,8 @@
 
 use super::{Authenticator, Presented};
 use crate::ir::{AccessCertificate, SubjectAltName};
-use crate::policy::{Facts, ForwardField, Identity, Proof, Removal};
-use serde::Deserialize;
+use crate::policy::{ClientCertificate, Facts, ForwardField, Identity, Proof, Removal};
 use std::sync::Arc;
-
-/// What a validated certificate says of its owner.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ClientCertificate {
-    /// The distinguished name, as RFC 4514 writes it.
-    pub subject: String,
-    pub dns_names: Vec<String>,
-    pub uris: Vec<String>,
-    /// SHA-256 of the certificate, hexadecimal.
-    pub fingerprint: String,
-    /// The whole certificate as PEM, where a policy tells backends of it.
-    pub pem: String,
-}
-
-impl ClientCertificate {
-    /// Who that is: the first URI (SPIFFE), else the first DNS name, else the subject.
-    pub fn user(&self) -> &str {
-        self.uris.first().or(self.dns_names.first()).unwrap_or(&self.subject)
-    }
-
-    /// Names with control characters were made to be read in two ways (CVE-2025-66220).
-    fn is_plain(&self) -> bool {
-        let mut all = [&self.subject].into_iter().chain(&self.dns_names).chain(&self.uris);
-        all.all(|name| !name.chars().any(char::is_control))
-    }
-}
 
 #[derive(Debug)]
 pub struct Certificate {
@@ -106,10 +78,10 @@ impl Authenticator for Certificate {
 
 #[cfg(test)]
 mod tests {
-    use super::{Certificate, ClientCertificate};
+    use super::Certificate;
     use crate::ir::{AccessCertificate, SubjectAltName};
     use crate::policy::access::samples::{FACTS, strings};
-    use crate::policy::{Authenticator, Facts, Presented};
+    use crate::policy::{Authenticator, ClientCertificate, Facts, Presented};
 
     #[test]
     fn certificates_and_their_names() {

@@ -17,7 +17,7 @@ pub use api_key::ApiKey;
 pub use authenticate::{Authenticator, Member, Presented, Progress, accept, authenticate, unauthenticated};
 pub use authorization::Authorization;
 pub use basic::{Basic, Credentials};
-pub use certificate::{Certificate, ClientCertificate};
+pub use certificate::Certificate;
 pub use claims::{named_claim, told_claims};
 pub use csrf::Csrf;
 pub use exempt::Exempt;

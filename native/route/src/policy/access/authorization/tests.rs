@@ -1,6 +1,6 @@
 use super::Authorization;
 use crate::ir::{AccessAuthorization, AccessRule, NamedValues};
-use crate::policy::access::ClientCertificate;
+use crate::policy::ClientCertificate;
 use crate::policy::access::samples::{FACTS, basic, fields, from, judged, key, strings};
 use crate::policy::{
     Compiled, ConnectionFacts, Facts, Identity, Level, Proof, Reason, Verdict, judge_connection, user_of_connection,

@@ -3,7 +3,7 @@
 use super::{Fault, check_names, check_path_part, fault};
 use crate::ir::{self, Filter, PathModifier};
 use crate::table::authority;
-use codec::is_value;
+use codec::{is_value, without_blanks};
 
 /// # Errors
 /// As [`check_rule`](super::check_rule); `owner` is written before the place.
@@ -16,7 +16,12 @@ pub(in crate::table::state) fn check_filters(owner: &str, filters: &[Filter]) ->
 
 fn check_filter(filter: &Filter) -> Result<(), Fault> {
     match filter {
-        Filter::RequestHeaders(edit) | Filter::ResponseHeaders(edit) => check_edit(edit),
+        Filter::RequestHeaders(edit) => {
+            check_edit(edit)?;
+            check_authorities("set", &edit.set)?;
+            check_authorities("add", &edit.add)
+        }
+        Filter::ResponseHeaders(edit) => check_edit(edit),
         Filter::Redirect(redirect) => {
             if let Some(scheme) = &redirect.scheme
                 && (scheme.is_empty() || !scheme.bytes().all(is_scheme_byte))
@@ -47,8 +52,11 @@ fn check_filter(filter: &Filter) -> Result<(), Fault> {
         }
         Filter::Mirror { hostname, .. } if hostname.is_empty() => Ok(()),
         Filter::Mirror { hostname, .. } => check_hostname(Some(hostname)),
-        // Allowed origins are compared and never written: an answer has the origin of its request.
         Filter::Cors(cors) => {
+            // They are compared and never written: an answer has the origin of its request, which is a value.
+            if let Some(index) = cors.allow_origins.iter().position(|origin| !is_value(origin.as_bytes())) {
+                return fault(&format!("allow_origins[{index}]"), "it has a control character".to_owned());
+            }
             let lists = [
                 ("allow_methods", &cors.allow_methods),
                 ("allow_headers", &cors.allow_headers),
@@ -78,6 +86,20 @@ pub(super) fn check_values(list: &str, values: &[ir::HeaderValue]) -> Result<(),
             let name = &values[index].name;
             fault(&format!("{list}[{index}].value"), format!("the value of {name} has a control character"))
         }
+        None => Ok(()),
+    }
+}
+
+/// `Host` of a request is no field but its authority: what an edit writes there begins the head of HTTP/2.
+fn check_authorities(list: &str, values: &[ir::HeaderValue]) -> Result<(), Fault> {
+    let is_none = |field: &ir::HeaderValue| {
+        is_authority(&field.name) && authority::parse(without_blanks(&field.value).as_bytes()).is_none()
+    };
+    match values.iter().position(is_none) {
+        Some(index) => fault(
+            &format!("{list}[{index}].value"),
+            format!("{:?} is no host with or without a port", values[index].value),
+        ),
         None => Ok(()),
     }
 }

@@ -136,8 +136,37 @@ mod tests {
                     assert!(error.contains(&format!("filters[0].{list}[0]: ")), "{error}");
                 }
                 // They are left out, as ever.
-                for name in ["Transfer-Encoding", "content-length", "Connection", "Host", "x-a!#$%&'*+-.^_`|~0"] {
+                for name in ["Transfer-Encoding", "content-length", "Connection", "x-a!#$%&'*+-.^_`|~0"] {
                     assert_eq!(apply(json!([edit(kind, list, name, "a\tb \u{fc}")]), json!([]), json!({})), Ok(()));
+                }
+            }
+        }
+    }
+
+    /// `Host` of a request is its authority; of a response it is a field as any other.
+    #[test]
+    fn edits_of_the_authority() {
+        for name in ["Host", "host", "HOST"] {
+            for list in ["set", "add"] {
+                for value in
+                    ["a b", "", " ", "a/b", "x@y", "a:b:c", "\u{e9}", "a,b", ":80", "[::1", "a..", "a:99999", "a%20b"]
+                {
+                    let applied = apply(json!([edit("request_headers", list, name, value)]), json!([]), json!({}));
+                    let expected = format!("filters[0].{list}[0].value: {value:?} is no host with or without a port");
+                    assert_eq!(applied, Err(format!("http_rule HTTPRoute/a/r/0: {expected}")));
+                    let filters = json!([edit("request_headers", list, name, value)]);
+                    let error = apply(json!([]), filters, json!({})).expect_err("a refusal");
+                    assert_eq!(error, format!("http_rule HTTPRoute/a/r/0: backends[0].{expected}"));
+                    assert_eq!(
+                        apply(json!([edit("response_headers", list, name, value)]), json!([]), json!({})),
+                        Ok(())
+                    );
+                }
+                for value in ["a.test", "a.test:80", "a.test:", "A_b.Test.", "[::1]:8080", "10.0.0.1", " a.test\t"] {
+                    assert_eq!(
+                        apply(json!([edit("request_headers", list, name, value)]), json!([]), json!({})),
+                        Ok(())
+                    );
                 }
             }
         }
@@ -163,6 +192,8 @@ mod tests {
             (cors("allow_methods", "GET\r\n"), "allow_methods[0]"),
             (cors("allow_headers", "x a"), "allow_headers[0]"),
             (cors("expose_headers", "x\n"), "expose_headers[0]"),
+            (cors("allow_origins", "https://a.test\r\nx-evil: 1"), "allow_origins[0]"),
+            (cors("allow_origins", "https://a.test\0"), "allow_origins[0]"),
             (mirror(0), "percentage.denominator"),
             (json!({"type": "rewrite", "path": path("/a"), "substitution": substitution("b")}), "substitution"),
             (json!({"type": "rewrite", "substitution": substitution("b?c")}), "substitution.replacement"),
