@@ -1,7 +1,7 @@
 """What `explain` says is what the wire does: 20,000 random requests over both protocols against a running engine.
 
 Seeded: every run asks the same. Each rule writes its own name into its answers, so which one took a request is known,
-and the backend says which fields it got.
+and the backend says what it got: method, target, authority and fields.
 """
 
 from __future__ import annotations
@@ -17,11 +17,15 @@ from typing import Any
 import pytest
 from system_backends import Received, response
 from system_certificates import Authority
-from system_clients import Http1, Http2, tls_context
+from system_clients import Http1, Http2, Response, tls_context
 from system_gateway import Gateway
 from system_manifests import Manifest, gateway, https, listener, route, rule, secret, service
 
 from sluicegate import Decision, Request, Routes, load
+from sluicegate.cli.explanation import explain
+from sluicegate.controller.translate import DEFAULT_CONTROLLER_NAME
+from sluicegate.testing.offline import load_offline
+from sluicegate.testing.table import Table
 
 PORT = 8080
 TLS_PORT = 8443
@@ -52,6 +56,7 @@ VALUES = ("1", "2", "1, 2", " 1\t")
 MATCHED = (
     *(("x-a", "1"), ("x-a", "1, 2"), ("x-b", "2"), ("cookie", "k=1; k=2")),
     *(("te", "trailers"), ("host", "a.test"), ("expect", "100-continue"), ("connection", "x-a")),
+    *(("x-forwarded-for", "127.0.0.1"), ("x-forwarded-proto", "http"), ("upgrade", "h2c"), ("content-length", "0")),
 )
 #: What is for one connection, and what only a gateway may say of where a request came from.
 HOP_BY_HOP = (
@@ -86,16 +91,23 @@ REFUSED = (
     (("connection", ",".join(f"x-{number}" for number in range(32))),),
     (("connection", ",".join(f"x-{number}" for number in range(33))),),
 )
+#: Each how many-th request goes through all that `explain` says of one.
+EXPLAINED = 50
 Fields = list[tuple[str, str]]
-#: Status, the rule that took it, what the backend got; 0: no answer, and the connection or the stream has ended.
-Seen = tuple[int, str | None, Fields | None]
+#: A request as the backend got it: method, target, authority, fields.
+Got = tuple[str, str, str, Fields]
+#: Status, the rule that took it, what the backend got or where a redirect leads; 0: no answer, and the connection or
+#: the stream has ended.
+Seen = tuple[int, str | None, Got | str | None]
 NO_ANSWER: Seen = (0, None, None)
+REDIRECTS = frozenset({301, 302})
 
 
 def told(request: Received) -> bytes:
-    """Answer with the fields that the backend got."""
+    """Answer with what the backend got, in a field: an answer to HEAD has no body."""
     fields = [(name, value.encode("latin-1").decode()) for name, value in request.headers]
-    return response(json.dumps(fields).encode())
+    got = json.dumps((request.method, request.target.encode("latin-1").decode(), request.header("host"), fields))
+    return response(headers=(("x-got", got),))
 
 
 def compared(fields: Iterable[tuple[str, str]], own: frozenset[str]) -> Fields:
@@ -127,6 +139,8 @@ class World:
         ]
         self.gateway: Gateway = start(*objects, folder=folder)
         self.routes: Routes = load(folder)
+        self.offline = load_offline([str(folder)], DEFAULT_CONTROLLER_NAME)
+        self.table = Table(self.offline.transaction(), "strict", 0)
 
     def route(self, number: int) -> Manifest:
         draw = self.random
@@ -136,7 +150,7 @@ class World:
         rules = [
             rule(
                 "/",
-                "app",
+                *([] if (redirects := draw.random() < 0.15) else ["app"]),
                 matches=[self.match() for _ in range(draw.choice((1, 1, 2, 3)))],
                 filters=[
                     {
@@ -144,6 +158,7 @@ class World:
                         "responseHeaderModifier": {"set": [{"name": "x-rule", "value": f"route-{number}/{index}"}]},
                     },
                     *(edited if draw.random() < 0.3 else []),
+                    *([self.redirect()] if redirects else [self.rewrite()] if draw.random() < 0.3 else []),
                 ],
             )
             for index in range(draw.choice((1, 1, 2)))
@@ -151,6 +166,28 @@ class World:
         sections = draw.choice(([], [], ["http"], ["any"], ["inner", "secured"], ["secured-inner"]))
         parents = [{"name": "gateway", "sectionName": name} for name in sections]
         return route(*rules, name=f"route-{number}", parents=parents or None, hostnames=hostnames)
+
+    def rewrite(self) -> Manifest:
+        content = self.random.choice(
+            (
+                {"hostname": "new.test"},
+                {"path": {"type": "ReplaceFullPath", "replaceFullPath": "/full"}},
+                {"path": {"type": "ReplaceFullPath", "replaceFullPath": "/full"}, "hostname": "new.test"},
+            )
+        )
+        return {"type": "URLRewrite", "urlRewrite": content}
+
+    def redirect(self) -> Manifest:
+        content = self.random.choice(
+            (
+                {},
+                {"scheme": "https"},
+                {"hostname": "new.test", "statusCode": 301},
+                {"port": 8444},
+                {"path": {"type": "ReplaceFullPath", "replaceFullPath": "/full"}, "statusCode": 301},
+            )
+        )
+        return {"type": "RequestRedirect", "requestRedirect": content}
 
     def match(self) -> Manifest:
         draw = self.random
@@ -164,7 +201,7 @@ class World:
         if draw.random() < 0.9:
             found["path"] = {"type": kind, "value": draw.choice(paths)}
         if draw.random() < 0.3:
-            found["method"] = draw.choice(("GET", "POST", "PUT"))
+            found["method"] = draw.choice(("GET", "POST", "PUT", "HEAD", "PATCH"))
         if draw.random() < 0.4:
             name, value = draw.choice(MATCHED)
             found["headers"] = [{"name": name, "value": value}]
@@ -194,13 +231,14 @@ class World:
         path = draw.choice(PATHS) if draw.random() < 0.95 else draw.choice(ODD)
         secured = draw.random() < 0.3
         return Request(
-            method=draw.choice(("GET", "GET", "GET", "POST", "PUT", "DELETE", "OPTIONS")),
+            method=draw.choice(("GET", "GET", "GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH")),
             scheme="https" if secured else "http",
             authority=draw.choice(HOSTS),
             port=TLS_PORT if secured else PORT,
             target=path + draw.choice(QUERIES),
             headers=tuple(headers),
             server_name=draw.choice(SERVER_NAMES) if secured else None,
+            client="127.0.0.1",
         )
 
     def connect(self, protocol: type[Http1] | type[Http2], asked: Request) -> Any:
@@ -228,17 +266,24 @@ def said(world: World, asked: Request, protocol: str) -> Seen:
         return NO_ANSWER
     if protocol == "http2" and any(name.lower() in NOT_IN_HTTP2 for name, _ in asked.headers):
         return NO_ANSWER
+    taken_by = f"{decision.route.rpartition('/')[2]}/{decision.rule}" if decision.route is not None else None
+    if decision.status in REDIRECTS:
+        assert decision.response is not None
+        return decision.status, taken_by, dict(decision.response.headers)["location"]
     if decision.request is None:
         return decision.status, None, None
-    assert decision.route is not None
-    taken_by = f"{decision.route.rpartition('/')[2]}/{decision.rule}"
-    return 200, taken_by, compared(decision.request.headers, OWN)
+    sent = decision.request
+    return 200, taken_by, (sent.method, sent.target, sent.authority, compared(sent.headers, OWN))
 
 
-def seen_of(status: int, taken_by: str | None, body: bytes) -> Seen:
-    if status != 200:
-        return status, None, None
-    return status, taken_by, compared(json.loads(body), OWN | OWN_FORWARDING)
+def seen_of(answer: Response) -> Seen:
+    taken_by = answer.header("x-rule")
+    if answer.status in REDIRECTS:
+        return answer.status, taken_by, answer.header("location")
+    if answer.status != 200:
+        return answer.status, None, None
+    method, target, authority, fields = json.loads(answer.header("x-got") or "")
+    return 200, taken_by, (method, target, authority, compared(fields, OWN | OWN_FORWARDING))
 
 
 def over_http1(world: World, batch: list[Request]) -> list[Seen]:
@@ -254,7 +299,7 @@ def over_http1(world: World, batch: list[Request]) -> list[Seen]:
     connection.send(text.encode())
     answers = [connection.read(asked.method) for asked in batch]
     connection.close()
-    return [seen_of(answer.status, answer.header("x-rule"), answer.body) for answer in answers]
+    return [seen_of(answer) for answer in answers]
 
 
 def over_http2(world: World, batch: list[Request]) -> list[Seen]:
@@ -271,7 +316,7 @@ def over_http2(world: World, batch: list[Request]) -> list[Seen]:
             assert "stream reset" in str(error)  # noqa: PT017 (what comes is a result here)
             found.append(NO_ANSWER)
         else:
-            found.append(seen_of(answer.status, answer.header("x-rule"), answer.body))
+            found.append(seen_of(answer))
     connection.close()
     return found
 
@@ -298,6 +343,8 @@ def test_the_wire_does_what_is_said(world: World, protocol: str) -> None:
     rules: set[str | None] = set()
     asked_all = [world.request(draw, protocol) for _ in range(COUNT)]
     expected = [said(world, asked, protocol) for asked in asked_all]
+    for asked in asked_all[::EXPLAINED]:
+        assert explain(world.offline, world.table, asked).decision == world.routes.decide(asked)
     ask = over_http1 if protocol == "http1" else over_http2
     for batch in batches(asked_all, expected):
         for at, seen in zip(batch, ask(world, [asked_all[at] for at in batch]), strict=True):
@@ -308,5 +355,6 @@ def test_the_wire_does_what_is_said(world: World, protocol: str) -> None:
     assert outcomes.total() == COUNT
     assert min(outcomes[200], outcomes[404], outcomes[421] * 5, outcomes[0] * 5, outcomes[400] * 10) >= COUNT // 10
     assert outcomes[417] > 0
+    assert outcomes[301] + outcomes[302] >= COUNT // 50
     assert protocol == "http2" or min(outcomes[431], outcomes[501]) > 0
     assert len(rules) >= 20
