@@ -21,8 +21,7 @@ const CERTIFICATE: [&str; 2] = ["CERTIFICATE", "X509 CERTIFICATE"];
 const CONTAINERS: [&str; 3] = ["PKCS7", "PKCS #7 SIGNED DATA", "CMS"];
 
 /// A boundary that lost hyphens, or its other half; between blocks there is to be none.
-const STRAY: &str =
-    r"(?i)(?:begin|end)[ \t]+(?:[a-z0-9]+[ \t]+){0,2}certificate[ \t]*(?-i:[-\x{80}-\x{10ffff}])";
+const STRAY: &str = r"(?i)(?:begin|end)[ \t]+(?:[a-z0-9]+[ \t]+){0,2}certificate[ \t]*(?-i:[-\x{80}-\x{10ffff}])";
 
 /// A block as it stands in a text.
 #[derive(Debug, PartialEq, Eq)]
