@@ -72,7 +72,7 @@ def test_a_path_beside_that_of_the_controller_is_protected(host: str, kind: str,
 
 
 def test_what_cannot_be_asked_for_still_closes_all_else() -> None:
-    made = ingress(paths=PATHS, annotations={"auth-url": "http://login.shop.svc.cluster.local/check?a=b"})
+    made = ingress(paths=PATHS, annotations={"auth-url": "http://login.shop.svc.cluster.local/check?a=<b>"})
     found, conversion = verified([made])
     assert silent(found) == []
     rules = [rule for item in conversion.objects if item.kind == "HTTPRoute" for rule in item.document["spec"]["rules"]]
