@@ -28,6 +28,8 @@ reasons! {
     ConnectionLimit = "connection_limit", "the listener has as many connections as a policy allows";
     HelloTimeout = "hello_timeout", "the client did not finish its hello in time";
     HelloMalformed = "hello_malformed", "the client began with something that is no hello";
+    Http2Protocol = "http2_protocol", "an HTTP/2 client broke the rules of its protocol";
+    Http2Flood = "http2_flood", "an HTTP/2 client sent too many control frames, or requests that it reset at once";
     Handshake = "handshake", "the TLS handshake with the client failed or took too long";
     NoListener = "no_listener", "no listener has the server name that the client asked for";
     NoCertificate = "no_certificate", "the listener has no certificate that can be served";

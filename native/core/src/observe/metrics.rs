@@ -138,6 +138,8 @@ pub struct WorkerMetrics {
     connections_active: Counter,
     handshakes: Counter,
     handshakes_failed: Counter,
+    http2_protocol_faults: Counter,
+    http2_floods: Counter,
     accept_failures: Counter,
     panics: Counter,
     faults: Counter,
@@ -167,6 +169,11 @@ impl WorkerMetrics {
 
     pub fn handshake(&self, succeeded: bool) {
         if succeeded { &self.handshakes } else { &self.handshakes_failed }.add(1);
+    }
+
+    /// A connection of HTTP/2 ended because of its client.
+    pub fn http2_fault(&self, flood: bool) {
+        if flood { &self.http2_floods } else { &self.http2_protocol_faults }.add(1);
     }
 
     pub fn accept_failed(&self) {

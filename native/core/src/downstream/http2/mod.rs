@@ -1,6 +1,7 @@
 //! One HTTP/2 connection from a client (RFC 9113): each stream is a request in a task of its own.
 
 mod close;
+mod fault;
 mod flood;
 mod head;
 mod reply;
@@ -24,6 +25,7 @@ use crate::message::response_filters::ResponseEdits;
 use crate::request::{Request, Served};
 use bytes::Bytes;
 use close::Kept;
+use fault::Fault;
 use flood::Metered;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
@@ -66,6 +68,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
         .data_frame_budget(SMALL_FRAME_BUDGET)
         .max_pending_accept_reset_streams(resets::AT_ONCE as usize)
         .enable_connect_protocol();
+    let opened = Instant::now();
     let mut watchdog = Watchdog::default();
     let stream = Kept::new(stream);
     let peer = Rc::new(Peer::default());
@@ -73,8 +76,10 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
     let metered = Metered::new(stream.clone(), PREFACE.len(), Rc::clone(&unheard));
     let heard = Heard::new(metered, Rc::clone(&peer), None);
     let handshake = builder.handshake::<_, Bytes>(heard);
-    let Ok(Ok(mut connection)) = watchdog.until(Instant::now() + client.head_timeout(), handshake).await else {
-        return;
+    let mut connection = match watchdog.until(opened + client.head_timeout(), handshake).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return tell(Fault::of(&error), &client, opened),
+        Err(_) => return,
     };
     let streams = Rc::new(Streams { count: Cell::new(0), idle_since: Cell::new(Instant::now()) });
     let pings = settings.http2_ping_after().map(|silence| Pings { silence, between: silence });
@@ -111,9 +116,10 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
                     connection.graceful_shutdown();
                 }
             }
-            Ok(Some(Some(Err(_)))) => return,
+            Ok(Some(Some(Err(error)))) => return tell(Fault::of(&error), &client, opened),
             Ok(Some(None)) => break,
             Ok(None) if resets.is_exceeded() => {
+                tell(Some(Fault::resets()), &client, opened);
                 connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                 let closed = poll_fn(|context| connection.poll_closed(context));
                 let _ = watchdog.until(Instant::now() + GOAWAY_GRACE, closed).await;
@@ -137,6 +143,12 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
     }
     drop(connection);
     stream.linger(&mut watchdog, settings.stall_timeout()).await;
+}
+
+fn tell(fault: Option<Fault>, client: &Client, opened: Instant) {
+    if let Some(fault) = fault {
+        fault.tell(client, opened);
+    }
 }
 
 /// The streams under way, and since when there is none.

@@ -93,6 +93,12 @@ impl Registry {
             "TLS handshakes with clients that failed.",
             self.sum(|it| &it.handshakes_failed),
         );
+        header(text, "http2_faults_total", "counter", "HTTP/2 connections that ended by a fault of their clients.");
+        for (reason, count) in
+            [("protocol", self.sum(|it| &it.http2_protocol_faults)), ("flood", self.sum(|it| &it.http2_floods))]
+        {
+            let _ = writeln!(text, "sluicegate_http2_faults_total{{reason=\"{reason}\"}} {count}");
+        }
         simple(
             text,
             "accept_failures_total",
