@@ -12,13 +12,14 @@ pub use http2::over_http2;
 
 use super::outbound::Outbound;
 use crate::io::watchdog::Progress;
-use crate::message::body::{BodyError, BodySink, BodySource, PumpError, Tap, pump};
+use crate::message::body::{BodyError, BodySink, BodySource, PumpError, Tap, pump, pump_for, trailers_without};
 use crate::message::http2::{Http2Sink, Http2Source};
 use crate::message::reply::{Reply, ReplySink};
 use crate::message::response_filters::ResponseEdits;
 use crate::message::session::SessionField;
 use crate::upstream::{ActiveStream, Http1Connection};
 use codec::{Field, ResponseHead};
+use http::HeaderMap;
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -115,7 +116,7 @@ async fn upload<Source: BodySource, Sink: BodySink, T: Tap>(
     tap: &mut T,
     uploaded: &Cell<bool>,
 ) -> Result<Infallible, PumpError> {
-    pump(source, sink, tap).await?;
+    pump_for(&mut source.watch(), source, sink, tap).await?;
     uploaded.set(true);
     Err(PumpError::Source(poll_fn(|context| source.poll_gone(context)).await))
 }
@@ -189,10 +190,10 @@ fn send_head<Sink: ReplySink>(
 async fn hand_on<Source: BodySource, Sink: ReplySink>(
     body: &mut Source,
     client: &mut Sink,
-    progress: &Progress,
+    terms: Terms<'_>,
 ) -> Result<(), ExchangeError> {
-    progress.give(true);
-    match pump(body, client, &mut Given { progress }).await {
+    terms.progress.give(true);
+    match pump(body, client, &mut Given { progress: terms.progress, edits: terms.edits }).await {
         Ok(_) => Ok(()),
         Err(PumpError::Source(error)) => {
             // What came before the end is the client's: a head that it has seen tells more than a closed connection.
@@ -210,6 +211,7 @@ fn upstream(error: impl Into<BodyError>, answered: bool) -> ExchangeError {
 /// Every piece of a response that passes is progress, and is given to the client until it has all that there is.
 struct Given<'t> {
     progress: &'t Progress,
+    edits: &'t ResponseEdits<'t>,
 }
 
 impl Tap for Given<'_> {
@@ -219,6 +221,11 @@ impl Tap for Given<'_> {
     }
 
     fn end(&mut self) {}
+
+    /// Some take a trailer for a field of the head, and then the backend would have the last word (RFC 9110 section 6.5.1).
+    fn trailers(&mut self, trailers: HeaderMap) -> HeaderMap {
+        trailers_without(trailers, |name| self.edits.withholds(name))
+    }
 
     fn waits(&mut self) {
         self.progress.give(false);

@@ -5,7 +5,7 @@
 //! whole (100-continue, a refusal) reaches the client at once. What outgrows the bounds is sent once.
 
 use crate::io::watchdog::Progress;
-use crate::message::body::{BodyError, BodySink, BodySource, Piece, trailers_without};
+use crate::message::body::{BodyError, BodySink, BodySource, Piece, Watch, trailers_without};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use route::policy::{BodyLimit, Withheld};
@@ -71,16 +71,9 @@ impl<'s, Source: BodySource> Replay<'s, Source> {
         ReplayAttempt { given: 0, record, body: self }
     }
 
-    /// See [`BodySource::poll_gone`]. A client that takes its response is there, though it has closed its half of the
-    /// connection.
+    /// See [`BodySource::poll_gone`].
     pub(super) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
-        while !self.progress.is_giving() {
-            let gone = ready!(self.rest.poll_gone(context));
-            if !(matches!(gone, BodyError::Truncated) && self.progress.take_moved()) {
-                return Poll::Ready(gone);
-            }
-        }
-        Poll::Pending
+        unless_given(self.progress, || self.rest.poll_gone(context))
     }
 
     /// Whichever tells first that the client is gone, its body or the place for its response.
@@ -111,6 +104,17 @@ impl<'s, Source: BodySource> Replay<'s, Source> {
     }
 }
 
+/// A client that takes its response is there, though it has closed its half of the connection.
+fn unless_given(progress: &Progress, mut gone: impl FnMut() -> Poll<BodyError>) -> Poll<BodyError> {
+    while !progress.is_giving() {
+        let gone = ready!(gone());
+        if !(matches!(gone, BodyError::Truncated) && progress.take_moved()) {
+            return Poll::Ready(gone);
+        }
+    }
+    Poll::Pending
+}
+
 /// The body for one try.
 pub(super) struct ReplayAttempt<'r, 's, Source> {
     /// Pieces of what is kept that were given.
@@ -119,7 +123,7 @@ pub(super) struct ReplayAttempt<'r, 's, Source> {
     body: &'r mut Replay<'s, Source>,
 }
 
-impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
+impl<'r, 's, Source: BodySource> BodySource for ReplayAttempt<'r, 's, Source> {
     async fn next(&mut self) -> Result<Option<Piece<'_>>, BodyError> {
         if let Some(kept) = self.body.kept.get(self.given) {
             self.given += 1;
@@ -166,6 +170,26 @@ impl<Source: BodySource> BodySource for ReplayAttempt<'_, '_, Source> {
 
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
         self.body.poll_gone(context)
+    }
+
+    fn watch(&self) -> impl Watch + use<'r, 's, Source> {
+        Sender { of: self.body.rest.watch(), progress: self.body.progress }
+    }
+}
+
+/// The client whose body it is.
+struct Sender<'s, W> {
+    of: W,
+    progress: &'s Progress,
+}
+
+impl<W: Watch> Watch for Sender<'_, W> {
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
+        unless_given(self.progress, || self.of.poll_gone(context))
+    }
+
+    fn moved(&mut self) {
+        self.of.moved();
     }
 }
 

@@ -3,14 +3,16 @@
 //!
 //! - The end of one direction is passed on as such (half-close, `END_STREAM`); the other direction goes on.
 //! - What cannot be read any more ends the tunnel; what cannot be written ends that direction alone.
-//! - A stream whose tunnel did not end in order is reset with CANCEL.
+//! - A stream whose tunnel did not end in order is reset with CANCEL, and so is the connection of a backend that may be told a
+//!   wrong end: one in order would stand behind bytes that it may never take.
+//! - A client that has broken off is noticed also while what it sent stands still. One that has ended its side is waited with.
 
 use super::exchange::{Http2Tunnel, Switched};
-use crate::io::Shared;
 use crate::io::relay;
-use crate::io::relay::{Limits, Meter};
+use crate::io::relay::{End, Limits, Meter};
 use crate::io::watchdog::{Progress, Stalls, Watchdog};
-use crate::message::body::{BodyError, BodySink, BodySource, Piece, PumpError, Tap, pump};
+use crate::io::{Reset, Shared};
+use crate::message::body::{BodyError, BodySink, BodySource, NoWatch, Piece, PumpError, Tap, Watch, pump, pump_for};
 use crate::message::http1::{Http1Sink, Http1Source};
 use crate::message::http2::{Http2Sink, Http2Source};
 use crate::upstream::Http1Connection;
@@ -36,7 +38,7 @@ pub async fn of_connection<C>(
     backend: Switched,
 ) -> (u64, u64)
 where
-    C: AsyncRead + AsyncWrite + Unpin,
+    C: AsyncRead + AsyncWrite + Reset + Unpin,
 {
     let moved = Moved::default();
     match backend {
@@ -45,14 +47,19 @@ where
             let limits = Limits { idle: settings.l4_idle_timeout(), stall: settings.stall_timeout() };
             let ahead = (take(ahead), take(&mut connection.buffer));
             let upstream = connection.stream.get_mut();
-            relay::run(&worker.scratch, &mut Shared(client), upstream, ahead, limits, &moved).await;
+            let end = relay::run(&worker.scratch, &mut Shared(client), upstream, ahead, limits, &moved).await;
+            match end {
+                End::Finished | End::Idle => {}
+                End::Client(error) | End::Upstream(error) if error.kind() == ErrorKind::UnexpectedEof => {}
+                End::Client(_) | End::Upstream(_) | End::Stalled => upstream.reset(),
+            }
         }
         Switched::Http2(mut tunnel) => {
             let Http2Tunnel { source, sink, .. } = &mut *tunnel;
             let ended = {
                 let up = async {
                     let mut from_client = Http1Source::new(client, ahead, Framing::UntilClose);
-                    to_stream(&mut from_client, sink, moved.up()).await
+                    to_stream(from_client.watch(), &mut from_client, sink, moved.up()).await
                 };
                 let down = to_connection(source, client, moved.down());
                 in_order(worker, watchdog, &moved, up, down).await
@@ -80,15 +87,19 @@ pub async fn of_stream(
             let up = to_connection(source, stream, moved.up());
             let down = async {
                 let mut from_backend = Http1Source::new(stream, buffer, Framing::UntilClose);
-                to_stream(&mut from_backend, sink, moved.down()).await
+                to_stream(NoWatch, &mut from_backend, sink, moved.down()).await
             };
-            in_order(worker, watchdog, &moved, up, down).await
+            let ended = in_order(worker, watchdog, &moved, up, down).await;
+            if !ended {
+                stream.borrow().reset();
+            }
+            ended
         }
         Switched::Http2(mut tunnel) => {
             let Http2Tunnel { source: from_backend, sink: to_backend, .. } = &mut *tunnel;
             let ended = {
-                let up = to_stream(source, to_backend, moved.up());
-                let down = to_stream(from_backend, sink, moved.down());
+                let up = to_stream(NoWatch, source, to_backend, moved.up());
+                let down = to_stream(NoWatch, from_backend, sink, moved.down());
                 in_order(worker, watchdog, &moved, up, down).await
             };
             if !ended {
@@ -124,8 +135,13 @@ async fn to_connection<S: AsyncWrite + Unpin>(
 }
 
 /// Into a stream of HTTP/2, and its end behind it.
-async fn to_stream(source: &mut impl BodySource, sink: &mut Http2Sink, mut tap: Counted<'_>) -> Result<u64, PumpError> {
-    match pump(source, sink, &mut tap).await {
+async fn to_stream(
+    mut watch: impl Watch,
+    source: &mut impl BodySource,
+    sink: &mut Http2Sink,
+    mut tap: Counted<'_>,
+) -> Result<u64, PumpError> {
+    match pump_for(&mut watch, source, sink, &mut tap).await {
         // TLS without close_notify: WebSocket tells its end itself, and a reset would take back what came before.
         Err(PumpError::Source(BodyError::Io(error))) if error.kind() == ErrorKind::UnexpectedEof => {
             sink.finish(None).await.map(|()| 0).map_err(PumpError::Sink)

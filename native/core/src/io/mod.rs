@@ -4,6 +4,7 @@ pub mod around;
 pub mod delivery;
 pub mod fill;
 pub mod frames;
+mod hang_up;
 mod keepalive;
 pub mod liveness;
 mod open_connections;
@@ -13,6 +14,7 @@ mod scratch;
 mod shared;
 pub mod watchdog;
 
+pub use hang_up::{HangUp, Lookout};
 pub use keepalive::KeepAlive;
 pub use open_connections::{OpenConnections, Opened};
 pub use reset::Reset;

@@ -5,9 +5,10 @@
 //!   at once is kept, at most [`CHUNK`] per direction. Nothing more is read before that is gone: back-pressure.
 //! - TLS that ends without `close_notify` ends the flow, as it is hardly ever more than carelessness: what came is
 //!   delivered, but no side is told that it has everything.
+//! - A client that has broken off is noticed also while the other side does not take what it sent.
 //! - What cannot be written does not end the other direction: an answer that a backend gave before it closed still arrives.
 
-use super::Scratch;
+use super::{Lookout, Reset, Scratch};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -55,7 +56,7 @@ pub async fn run<C, U>(
     meter: &impl Meter,
 ) -> End
 where
-    C: AsyncRead + AsyncWrite + Unpin,
+    C: AsyncRead + AsyncWrite + Reset + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
 {
     meter.received(ahead.0.len());
@@ -64,6 +65,8 @@ where
     let mut down = Half { pending: ahead.1, ..Half::default() };
     let mut moved = false;
     let mut last = Instant::now();
+    // Boxed: hardly a flow needs it.
+    let mut lookout: Option<Box<Lookout>> = None;
     let period = limits.idle.min(limits.stall);
     let mut timer = pin!(sleep_until(last + period));
     poll_fn(|context| {
@@ -89,6 +92,9 @@ where
                 (Some(error), None) => End::Upstream(error),
                 (None, None) => End::Finished,
             });
+        }
+        if up.is_held_up() && lookout.get_or_insert_default().poll(context, client, true).is_ready() {
+            return Poll::Ready(End::Client(io::ErrorKind::ConnectionReset.into()));
         }
         while timer.as_mut().poll(context).is_ready() {
             let now = Instant::now();

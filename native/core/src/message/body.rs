@@ -5,7 +5,8 @@
 //!   bytes once, from read buffer to socket.
 //! - A sink may hold small writes back until `flush` or `finish`; the pump flushes when the source would wait. So a
 //!   head and a small body leave in one write, and nothing is ever kept from the peer while we sleep.
-//! - While a source waits, the sink's peer may go away: who waits learns it from `poll_gone`.
+//! - While a source waits, the sink's peer may go away: who waits learns it from `poll_gone`. While a sink waits, the peer of a
+//!   source that somebody waits behind may: `Watch` tells, without a read, as nothing more is read then.
 //! - Nothing here buffers a body: memory per direction is one read buffer.
 
 use bytes::Bytes;
@@ -97,7 +98,30 @@ pub trait BodySource {
 
     fn take_trailers(&mut self) -> Option<HeaderMap>;
 
-    /// The peer went away after it had sent all of the body. Pending for ever where something else tells.
+    /// The peer went away, though nobody asks for more of the body. Pending for ever where something else tells.
+    fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<BodyError> {
+        Poll::Pending
+    }
+
+    /// Tells the same while a piece is lent.
+    fn watch(&self) -> impl Watch + use<Self> {
+        NoWatch
+    }
+}
+
+/// The peer of a source, for who waits with a piece of it in hand.
+pub trait Watch {
+    /// It went away. Pending for ever where something else tells.
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<BodyError>;
+
+    /// What it sent moves on.
+    fn moved(&mut self) {}
+}
+
+/// Nobody is watched, or something else tells.
+pub struct NoWatch;
+
+impl Watch for NoWatch {
     fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<BodyError> {
         Poll::Pending
     }
@@ -167,6 +191,11 @@ pub trait Tap {
     fn piece(&mut self, piece: &Piece<'_>);
     fn end(&mut self);
 
+    /// What goes on of the trailers.
+    fn trailers(&mut self, trailers: HeaderMap) -> HeaderMap {
+        trailers
+    }
+
     /// Wait for who looks on, where that is asked for.
     async fn settle(&mut self) {}
 
@@ -180,11 +209,24 @@ impl Tap for () {
     fn end(&mut self) {}
 }
 
-/// Move a whole body. Returns the bytes moved.
+/// Move a whole body, whether or not who sent it is there still. Returns the bytes moved.
 ///
 /// # Errors
 /// Which end failed and why; the other end is left as it stands.
 pub async fn pump<Source: BodySource, Sink: BodySink, T: Tap>(
+    source: &mut Source,
+    sink: &mut Sink,
+    tap: &mut T,
+) -> Result<u64, PumpError> {
+    pump_for(&mut NoWatch, source, sink, tap).await
+}
+
+/// As [`pump`], for as long as who is watched is there: nothing is to be done for a client that has left.
+///
+/// # Errors
+/// As [`pump`]; that of the source where its peer has left.
+pub async fn pump_for<Source: BodySource, Sink: BodySink, T: Tap>(
+    watch: &mut impl Watch,
     source: &mut Source,
     sink: &mut Sink,
     tap: &mut T,
@@ -195,7 +237,7 @@ pub async fn pump<Source: BodySource, Sink: BodySink, T: Tap>(
         let piece = match poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
             Poll::Ready(piece) => piece,
             Poll::Pending => {
-                sink.flush().await.map_err(PumpError::Sink)?;
+                while_watched(watch, sink.flush()).await?;
                 tap.waits();
                 while_there(sink, next).await.map_err(PumpError::Sink)?
             }
@@ -205,17 +247,28 @@ pub async fn pump<Source: BodySource, Sink: BodySink, T: Tap>(
         };
         moved += piece.as_slice().len() as u64;
         tap.piece(&piece);
-        sink.write(piece).await.map_err(PumpError::Sink)?;
+        while_watched(watch, sink.write(piece)).await?;
         tap.settle().await;
+        watch.moved();
     }
     tap.end();
-    sink.finish(source.take_trailers()).await.map_err(PumpError::Sink)?;
+    let trailers = source.take_trailers().map(|trailers| tap.trailers(trailers));
+    while_watched(watch, sink.finish(trailers)).await?;
     Ok(moved)
+}
+
+/// Wait for a sink for as long as who is watched is there.
+async fn while_watched(
+    watch: &mut impl Watch,
+    given: impl Future<Output = Result<(), BodyError>>,
+) -> Result<(), PumpError> {
+    let given = unless_gone(given, |context| watch.poll_gone(context)).await;
+    given.map_err(PumpError::Source)?.map_err(PumpError::Sink)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BodyError, BodySink, BodySource, Piece, PumpError, Tap, pump};
+    use super::{BodyError, BodySink, BodySource, Piece, PumpError, Tap, Watch, pump, pump_for};
     use codec::WireError;
     use http::HeaderMap;
     use std::cell::RefCell;
@@ -269,6 +322,8 @@ mod tests {
     struct Notes<'t> {
         told: &'t Told,
         full_after: usize,
+        /// It takes nothing, and says nothing.
+        stuck: bool,
         gone: bool,
     }
 
@@ -276,6 +331,9 @@ mod tests {
         async fn write(&mut self, piece: Piece<'_>) -> Result<(), BodyError> {
             if self.full_after == 0 {
                 return Err(BodyError::TooLarge);
+            }
+            if self.stuck {
+                std::future::pending::<()>().await;
             }
             self.full_after -= 1;
             self.told.borrow_mut().push(format!("write {}", piece.as_slice().escape_ascii()));
@@ -316,7 +374,7 @@ mod tests {
     fn pumped(steps: Vec<Step>, full_after: usize, gone: bool) -> (Result<u64, PumpError>, Vec<String>) {
         let told = Told::default();
         let mut source = Script { steps: steps.into_iter(), told: &told };
-        let mut sink = Notes { told: &told, full_after, gone };
+        let mut sink = Notes { told: &told, full_after, stuck: false, gone };
         let mut tap = Look(&told);
         let mut context = Context::from_waker(Waker::noop());
         let result = {
@@ -349,6 +407,31 @@ mod tests {
         let (result, told) = pumped(vec![Step::Piece(b"a"), Step::Piece(b"b")], 1, false);
         assert!(matches!(result, Err(PumpError::Sink(BodyError::TooLarge))));
         assert!(!told.contains(&"seen all".to_owned()));
+    }
+
+    struct Left;
+
+    impl Watch for Left {
+        fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<BodyError> {
+            Poll::Ready(BodyError::Truncated)
+        }
+    }
+
+    /// A client that has left is noticed while what it sent stands still, and not while it moves.
+    #[test]
+    fn who_is_watched_ends_the_wait() {
+        for stuck in [true, false] {
+            let told = Told::default();
+            let mut source = Script { steps: vec![Step::Piece(b"a"), Step::Piece(b"b")].into_iter(), told: &told };
+            let mut sink = Notes { told: &told, full_after: 9, stuck, gone: false };
+            let mut context = Context::from_waker(Waker::noop());
+            let pumped = pin!(pump_for(&mut Left, &mut source, &mut sink, &mut ())).poll(&mut context);
+            match pumped {
+                Poll::Ready(Err(PumpError::Source(BodyError::Truncated))) => assert!(stuck),
+                Poll::Ready(Ok(2)) => assert!(!stuck),
+                other => panic!("{stuck} {other:?}"),
+            }
+        }
     }
 
     /// Only who waits asks whether the other one is there.

@@ -3,30 +3,24 @@
 //! Reader and writer of one connection live in one task; each borrows the stream only while it is polled, hence the
 //! `RefCell` and never a lock.
 
-use super::body::{BodyError, BodySink, BodySource, Piece};
+use super::body::{BodyError, BodySink, BodySource, Piece, Watch};
 use crate::io::fill::poll_fill;
+use crate::io::{HangUp, Lookout, Reset};
 use codec::{Buffer, ChunkHeader, ChunkedDecoder, Framing, Parsed, parse_trailers, push_field};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Sleep, sleep};
 
 /// Bytes read ahead of the peer that takes them; more only delays back-pressure.
 pub const READ_AHEAD: usize = 64 * 1024;
 
 /// A piece up to this size is copied behind the bytes that wait already, to leave in the same write.
 const COALESCE: usize = 16 * 1024;
-
-/// A client that has sent its request and ended its side of the connection has mostly left (a closed tab looks like that),
-/// but may have closed one half only and wait for the answer: this long it is still waited with, after the last byte that it
-/// was given. While it takes what it is given nothing is known of it: a write tells.
-const HALF_CLOSED_GRACE: Duration = Duration::from_secs(1);
 
 /// What is left of a body that is being read.
 #[derive(Debug)]
@@ -46,8 +40,7 @@ pub struct Http1Source<'c, S> {
     /// Bytes of the piece that is handed out: consumed at the next call.
     lent: usize,
     trailers: Option<HeaderMap>,
-    /// Runs once the peer has ended its side behind the body.
-    half_closed: Option<Pin<Box<Sleep>>>,
+    lookout: Lookout,
 }
 
 impl<'c, S: AsyncRead + Unpin> Http1Source<'c, S> {
@@ -58,13 +51,18 @@ impl<'c, S: AsyncRead + Unpin> Http1Source<'c, S> {
             Framing::Chunked => Remaining::Chunked(Box::default()),
             Framing::UntilClose => Remaining::UntilClose,
         };
-        Self { stream, buffer, remaining, lent: 0, trailers: None, half_closed: None }
+        Self { stream, buffer, remaining, lent: 0, trailers: None, lookout: Lookout::default() }
     }
 
     /// What was read behind the body.
     pub fn ahead(&mut self) -> &mut Buffer {
         self.buffer.consume(std::mem::take(&mut self.lent));
         self.buffer
+    }
+
+    /// The end of the stream is that of the body.
+    fn ends_in_order(&self) -> bool {
+        matches!(self.remaining, Remaining::UntilClose)
     }
 
     async fn fill(&mut self) -> Result<usize, BodyError> {
@@ -91,7 +89,7 @@ impl<'c, S: AsyncRead + Unpin> Http1Source<'c, S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> BodySource for Http1Source<'_, S> {
+impl<'c, S: AsyncRead + Reset + Unpin> BodySource for Http1Source<'c, S> {
     async fn next(&mut self) -> Result<Option<Piece<'_>>, BodyError> {
         self.buffer.consume(std::mem::take(&mut self.lent));
         loop {
@@ -156,27 +154,50 @@ impl<S: AsyncRead + Unpin> BodySource for Http1Source<'_, S> {
         self.trailers.take()
     }
 
-    /// Reads ahead into the buffer: what comes is the next request, and the end of the stream tells that nobody waits.
+    /// Reads ahead into the buffer: what comes is the next request, and the end of the stream tells that nobody waits. Where
+    /// nothing may be read, the system tells.
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
-        if !self.is_finished() || self.lent > 0 {
-            return Poll::Pending;
-        }
-        while self.half_closed.is_none() {
-            if self.buffer.len() >= READ_AHEAD / 2 {
-                return Poll::Pending;
+        let reads = self.is_finished() && self.lent == 0;
+        while !self.lookout.has_ended() {
+            if !reads || self.buffer.len() >= READ_AHEAD / 2 {
+                let stream = self.stream.borrow();
+                return self.lookout.poll(context, &*stream, self.ends_in_order()).map(left);
             }
             match ready!(poll_fill(self.buffer, &mut *self.stream.borrow_mut(), context, READ_AHEAD)) {
-                Ok(0) => self.half_closed = Some(Box::pin(sleep(HALF_CLOSED_GRACE))),
+                Ok(0) => self.lookout.end(),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(error.into()),
             }
         }
-        if let Some(grace) = &mut self.half_closed {
-            ready!(grace.as_mut().poll(context));
-        }
-        // Who asks again waits again.
-        self.half_closed = None;
-        Poll::Ready(BodyError::Truncated)
+        self.lookout.poll_grace(context).map(left)
+    }
+
+    fn watch(&self) -> impl Watch + use<'c, S> {
+        Watched { stream: self.stream, ends_in_order: self.ends_in_order(), lookout: Lookout::default() }
+    }
+}
+
+/// Whose bytes stand still.
+struct Watched<'c, S> {
+    stream: &'c RefCell<S>,
+    ends_in_order: bool,
+    lookout: Lookout,
+}
+
+impl<S: Reset> Watch for Watched<'_, S> {
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
+        self.lookout.poll(context, &*self.stream.borrow(), self.ends_in_order).map(left)
+    }
+
+    fn moved(&mut self) {
+        self.lookout.moved();
+    }
+}
+
+fn left(how: HangUp) -> BodyError {
+    match how {
+        HangUp::Ended => BodyError::Truncated,
+        HangUp::BrokenOff => io::Error::from(io::ErrorKind::ConnectionReset).into(),
     }
 }
 

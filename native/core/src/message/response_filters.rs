@@ -3,7 +3,7 @@
 use super::pages::Pages;
 use codec::Field;
 use route::policy::{AnswerField, OfSuccess};
-use route::resolve::{CorsFields, set_cors};
+use route::resolve::{CorsFields, is_cors, set_cors};
 use route::response_rewrite::rewritten_fields;
 use route::table::{EditedFields, Filters, HeaderEdits, Listener, MadeValues, Respond};
 
@@ -72,6 +72,16 @@ impl<'g> ResponseEdits<'g> {
         self.pages.as_deref()
     }
 
+    /// Whether no trailer of a response may have this name: what the field says is for a filter, a CORS rule or a policy to say,
+    /// or for nobody.
+    pub fn withholds(&self, name: &[u8]) -> bool {
+        let edited = self.filters.iter().flatten().copied().chain(self.listener.iter().map(|last| last.0));
+        let of_success = self.appended_to_success.iter().flat_map(|found| &found.0);
+        (!self.cors.is_empty() && is_cors(name))
+            || edited.into_iter().any(|filters| filters.replaces_of_response(name))
+            || self.appended.iter().chain(of_success).any(|(own, _)| name.eq_ignore_ascii_case(own.as_bytes()))
+    }
+
     /// Call `then` with the edited fields of an answer with this status; without edits, with the very ones given.
     pub fn with<R>(&self, status: u16, fields: &[Field<'_>], then: impl FnOnce(&[Field<'_>]) -> R) -> R {
         let of_success = match &self.appended_to_success {
@@ -122,6 +132,26 @@ mod tests {
         ResponseEdits { cors, ..ResponseEdits::default() }.with(200, &fields, |fields| {
             fields.iter().map(|field| format!("{}: {}", text(field.name), text(field.value))).collect()
         })
+    }
+
+    /// A trailer has no say where a filter has.
+    #[test]
+    fn what_no_trailer_may_have() {
+        let none = ResponseEdits::default();
+        let varies = || vec![("vary", "Origin".to_owned())];
+        let of_cors = ResponseEdits { cors: varies(), ..ResponseEdits::default() };
+        let of_policy = ResponseEdits::default().appending(vec![("x-said".into(), b"1".to_vec())], None);
+        for (edits, withheld) in [
+            (none, &[][..]),
+            (of_cors, &["access-control-allow-origin", "Access-Control-Max-Age"]),
+            (of_policy, &["x-said", "X-Said"]),
+        ] {
+            for name in
+                ["grpc-status", "x-said", "X-Said", "vary", "access-control-allow-origin", "Access-Control-Max-Age"]
+            {
+                assert_eq!(edits.withholds(name.as_bytes()), withheld.contains(&name), "{name} {withheld:?}");
+            }
+        }
     }
 
     /// What a backend says of who may read its answer counts only where no filter does.

@@ -227,6 +227,6 @@ mod tests {
             assert_eq!((heard.status, heard.body.as_deref()), (403, Some(&b"no"[..])));
             assert!(service.asked()[0].ends_with("\r\n\r\ntext"));
         };
-        LocalSet::new().run_until(asking).await;
+        Box::pin(LocalSet::new().run_until(asking)).await;
     }
 }

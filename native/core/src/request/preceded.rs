@@ -2,7 +2,7 @@
 //! backend first.
 
 use crate::error::ErrorCode;
-use crate::message::body::{BodyError, BodySource, Piece, while_there};
+use crate::message::body::{BodyError, BodySource, Piece, Watch, while_there};
 use crate::message::reply::ReplySink;
 use crate::worker::{Room, Taken};
 use bytes::Bytes;
@@ -103,7 +103,7 @@ pub struct Preceded<'s, Source> {
     pub rest: &'s mut Source,
 }
 
-impl<Source: BodySource> BodySource for Preceded<'_, Source> {
+impl<'s, Source: BodySource> BodySource for Preceded<'s, Source> {
     async fn next(&mut self) -> Result<Option<Piece<'_>>, BodyError> {
         if let Some(first) = self.first.take() {
             return Ok(Some(Piece::Shared(first)));
@@ -125,6 +125,10 @@ impl<Source: BodySource> BodySource for Preceded<'_, Source> {
 
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
         self.rest.poll_gone(context)
+    }
+
+    fn watch(&self) -> impl Watch + use<'s, Source> {
+        self.rest.watch()
     }
 }
 

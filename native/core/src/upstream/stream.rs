@@ -1,6 +1,6 @@
 //! Bytes to and from a backend, with TLS or without.
 
-use crate::io::Reset;
+use crate::io::{HangUp, Reset};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -76,6 +76,13 @@ impl Reset for UpstreamStream {
         match self {
             Self::Plain(stream) => stream.reset(),
             Self::Tls(stream) => stream.get_ref().0.reset(),
+        }
+    }
+
+    fn hung_up(&self) -> Option<HangUp> {
+        match self {
+            Self::Plain(stream) => stream.hung_up(),
+            Self::Tls(stream) => stream.get_ref().0.hung_up(),
         }
     }
 }

@@ -74,16 +74,20 @@ fn exposed(cors: &CorsFilter) -> String {
 /// Put ours into a response, in place of those that its backend has: of an origin that the filter does not allow a backend
 /// might think otherwise, and browsers would believe it.
 pub fn set_cors<'a>(response: &mut EditedFields<'a>, fields: &'a [(&'static str, String)]) {
-    const PREFIX: &[u8] = b"access-control-";
-    let starts = |name: &[u8]| name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX));
     // A rule with a CORS filter has one of ours for every request.
     if fields.is_empty() {
         return;
     }
-    response.retain(|field| !starts(field.name));
+    response.retain(|field| !is_cors(field.name));
     let varies = varies_by_origin(response);
     let ours = fields.iter().filter(|(name, _)| !(varies && *name == VARY));
     response.extend(ours.map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() }));
+}
+
+/// Whether a field of a response is one of those that browsers take for the word of CORS.
+pub fn is_cors(name: &[u8]) -> bool {
+    const PREFIX: &[u8] = b"access-control-";
+    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
 /// The response says so already (RFC 9110 section 12.5.5).

@@ -21,7 +21,7 @@ mod whence;
 
 pub use affinity::{affinity, asks_forwarded, flow_affinity};
 pub use contract::{Decision, DecisionRequest, L4Request, Message, Reply, Scheme};
-pub use cors::{CorsFields, cors_response, set_cors};
+pub use cors::{CorsFields, cors_response, is_cors, set_cors};
 pub use decide::decide;
 pub use decide_l4::decide_l4;
 pub use edit::{Edited, NoPath, edit_request};

@@ -322,6 +322,11 @@ impl Filters {
         self.request.iter().any(|edits| edits.replaces(name))
     }
 
+    /// The same of backends and fields of responses.
+    pub fn replaces_of_response(&self, name: &[u8]) -> bool {
+        self.response.iter().any(|edits| edits.replaces(name))
+    }
+
     pub fn has_expressions(&self) -> bool {
         !self.expressions.is_empty()
     }

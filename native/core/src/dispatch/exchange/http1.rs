@@ -4,13 +4,14 @@ use super::{
     ExchangeError, Exchanged, MAX_INFORMATIONAL, Terms, Watched, hand_on, send_head, side_by_side, upload, upstream,
     while_wanted,
 };
+use crate::io::Reset;
 use crate::io::fill::poll_fill;
-use crate::message::body::{BodyError, BodySink, BodySource, PumpError, Tap, pump, while_there};
+use crate::message::body::{BodyError, BodySink, BodySource, PumpError, Tap, pump_for, while_there};
 use crate::message::http1::{Http1Sink, Http1Source, READ_AHEAD};
 use crate::message::reply::ReplySink;
-use crate::upstream::Http1Connection;
+use crate::upstream::{Http1Connection, UpstreamStream};
 use codec::{Framing, Parsed, WireError, parse_response};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
 
@@ -32,6 +33,8 @@ pub async fn over_http1<Source: BodySource, Sink: ReplySink, T: Tap>(
     let mut sink = Http1Sink::new(stream, scratch, terms.outbound.framing);
     let whole = source.is_whole();
     let uploaded = Cell::new(whole);
+    let stream: &RefCell<UpstreamStream> = stream;
+    let sending = Sending { stream, sent: Cell::new(false) };
     // Pinned here and lent, as what is given by value is kept twice.
     let download = pin!(async {
         let mut informational = 0;
@@ -56,7 +59,7 @@ pub async fn over_http1<Source: BodySource, Sink: ReplySink, T: Tap>(
                 Some(Received::Final { status, framing, keep_alive, consumed }) => {
                     buffer.consume(consumed);
                     let mut body = Http1Source::new(stream, buffer, framing);
-                    hand_on(&mut body, client, terms.progress).await?;
+                    hand_on(&mut body, client, terms).await?;
                     drop(body);
                     // Who was asked to switch and did not may still read what comes next in another way.
                     let reusable = keep_alive && buffer.is_empty() && !terms.outbound.upgrade;
@@ -78,10 +81,13 @@ pub async fn over_http1<Source: BodySource, Sink: ReplySink, T: Tap>(
         }
     });
     if whole {
-        let uploaded = pump(source, &mut sink, &mut Watched { tap, progress: terms.progress }).await;
+        let mut tap = Watched { tap, progress: terms.progress };
+        let uploaded = pump_for(&mut source.watch(), source, &mut sink, &mut tap).await;
+        drop(tap);
         if let Err(PumpError::Source(error)) = uploaded {
             return Err(ExchangeError::Client(error));
         }
+        sending.sent.set(true);
         // A backend that refuses the body may still say why: its answer is read whatever the write said.
         let done = while_wanted(source, download).await?;
         return Ok(Exchanged { reusable: done.reusable && uploaded.is_ok(), ..done });
@@ -94,7 +100,24 @@ pub async fn over_http1<Source: BodySource, Sink: ReplySink, T: Tap>(
         }
         upload(source, &mut sink, &mut tap, &uploaded).await
     });
-    side_by_side(upload, download, &uploaded).await
+    let done = side_by_side(upload, download, &uploaded).await;
+    sending.sent.set(uploaded.get() || done.as_ref().is_ok_and(|done| done.switched));
+    done
+}
+
+/// A request on its way. Where it is broken off its connection ends at once: an end in order would stand behind bytes that its
+/// backend may never take, and say that they are all.
+struct Sending<'c> {
+    stream: &'c RefCell<UpstreamStream>,
+    sent: Cell<bool>,
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        if !self.sent.get() {
+            self.stream.borrow().reset();
+        }
+    }
 }
 
 /// A head that was taken and handed on; the number is its length.

@@ -5,7 +5,7 @@ use super::{
     upstream, while_wanted,
 };
 use crate::dispatch::websocket_handshake;
-use crate::message::body::{BodySource, Tap, while_there};
+use crate::message::body::{BodySource, Tap, unless_gone, while_there};
 use crate::message::http2::{Http2Sink, Http2Source, fields_of};
 use crate::message::reply::ReplySink;
 use crate::upstream::Http2Handle;
@@ -31,7 +31,8 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
     let upgrade = terms.outbound.upgrade;
     let request = terms.outbound.to_http2().map_err(|error| upstream(error, false))?;
     let mut sender = handle.sender.clone();
-    poll_fn(|context| sender.poll_ready(context)).await.map_err(unsent)?;
+    let room = unless_gone(poll_fn(|context| sender.poll_ready(context)), |context| source.poll_gone(context)).await;
+    room.map_err(ExchangeError::Client)?.map_err(unsent)?;
     if upgrade && !sender.is_extended_connect_protocol_enabled() {
         return Err(ExchangeError::NotSwitched(None));
     }
@@ -101,7 +102,7 @@ pub async fn over_http2<Source: BodySource, Sink: ReplySink, T: Tap>(
             consumed: 0,
         };
         send_head(client, &head, terms, uploaded.get())?;
-        hand_on(&mut Http2Source::new(body), client, terms.progress).await?;
+        hand_on(&mut Http2Source::new(body), client, terms).await?;
         Ok(Exchanged { status, reusable: false, switched: false })
     });
     let mut sink = Http2Sink::upload(stream, handle.uploads());

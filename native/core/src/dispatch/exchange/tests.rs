@@ -15,6 +15,7 @@ use codec::{MAX_FIELDS, WireError};
 use route::ir::EndpointState;
 use route::table::Endpoint;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::rc::Rc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -232,8 +233,9 @@ async fn waits(worker: &Worker, body: Body) -> ExchangeError {
     let result = over_http1(&mut connection, &mut Vec::new(), terms, &mut source, &mut (), &mut told).await;
     drop(connection);
     let mut sent = Vec::new();
-    end.read_to_end(&mut sent).await.unwrap();
-    // The head left, and no end of a body.
+    let ended = end.read_to_end(&mut sent).await.map_err(|error| error.kind());
+    // The head left, and no end of a body: who has but a part of a request is told that by a reset.
+    assert_eq!(ended.err(), (body == Body::Broken).then_some(ErrorKind::ConnectionReset));
     assert_eq!(sent, outbound.head);
     result.unwrap_err()
 }

@@ -110,7 +110,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Reset + Unpin>(
     let _ = watchdog.until(Instant::now() + SHUTDOWN, stream.get_mut().shutdown()).await;
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Http1<'_, S> {
+impl<S: AsyncRead + AsyncWrite + Reset + Unpin> Http1<'_, S> {
     /// Wait for the first byte of a request. `Some`: there will be none.
     async fn arrive(&mut self, drain: Pin<&mut impl Future<Output = ()>>) -> Option<Next> {
         if !self.buffer.is_empty() {

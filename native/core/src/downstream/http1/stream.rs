@@ -2,6 +2,7 @@
 
 use super::reply::{Http1Reply, Http1Terms};
 use crate::dispatch::{Switched, tunnel};
+use crate::io::Reset;
 use crate::io::watchdog::Watchdog;
 use crate::message::body::BodySource;
 use crate::message::http1::Http1Source;
@@ -32,7 +33,7 @@ pub struct Over {
     pub given: u64,
 }
 
-impl<'c, S: AsyncRead + AsyncWrite + Unpin> Http1Stream<'c, S> {
+impl<'c, S: AsyncRead + AsyncWrite + Reset + Unpin> Http1Stream<'c, S> {
     /// `buffer`: what was read behind the head. `out` and `drain`: as of [`Http1Reply::new`].
     pub fn new(
         stream: &'c RefCell<S>,
@@ -58,7 +59,7 @@ impl<'c, S: AsyncRead + AsyncWrite + Unpin> Http1Stream<'c, S> {
     }
 }
 
-impl<'c, S: AsyncRead + AsyncWrite + Unpin> ClientStream for Http1Stream<'c, S> {
+impl<'c, S: AsyncRead + AsyncWrite + Reset + Unpin> ClientStream for Http1Stream<'c, S> {
     type Source = Http1Source<'c, S>;
     type Reply = Http1Reply<'c, S>;
 
