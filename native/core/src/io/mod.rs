@@ -7,6 +7,7 @@ pub mod frames;
 mod hang_up;
 mod keepalive;
 pub mod liveness;
+mod lookout;
 mod open_connections;
 pub mod relay;
 mod reset;
@@ -14,8 +15,9 @@ mod scratch;
 mod shared;
 pub mod watchdog;
 
-pub use hang_up::{HangUp, Lookout};
+pub use hang_up::HangUp;
 pub use keepalive::KeepAlive;
+pub use lookout::Lookout;
 pub use open_connections::{OpenConnections, Opened};
 pub use reset::Reset;
 pub use scratch::Scratch;
