@@ -66,7 +66,7 @@ def _policy(entry: PortEntry, listener: Entry, value: dict[str, Any], output: Ou
 
 
 def _to_service(entry: PortEntry, others: Iterable[PortEntry], site: Site, output: Output) -> None:
-    """The policy is the Service's: whatever leads to it begins so."""
+    """The policy is the Service's: whatever leads to it would begin so, and HTTP is broken by it."""
     namespace, service = entry.service
     backends = (location.backend for host in site for location in host.locations)
     same = (item for item in others if item.service == entry.service and not item.to_service)
@@ -74,10 +74,12 @@ def _to_service(entry: PortEntry, others: Iterable[PortEntry], site: Site, outpu
     if any(item is not None and (item.namespace, item.service) == entry.service for item in backends):
         shared.append("an Ingress")
     if shared:
-        message = f"a BackendPolicy has all connections to {namespace}/{service} begin with a PROXY header, those of "
-        message += f"{listed(shared)} too"
-        remedy = "give the port a Service of its own"
-        output.ledger.tell(entry.cause, "converted-with-difference", message, remedy)
+        message = (
+            f"connections to {namespace}/{service} begin without a PROXY header: a BackendPolicy would have those of "
+        )
+        message += f"{listed(shared)} begin with one too"
+        output.ledger.tell(entry.cause, "no-equivalent", message, "give the port a Service of its own")
+        return
     name = output.names.give("BackendPolicy", namespace, service)
     target: Target = {"group": "", "kind": "Service", "name": service}
     content = {"proxyProtocol": "v1"}
