@@ -103,3 +103,113 @@ impl Drop for Buffer {
         spare::give_filled(std::mem::take(&mut self.bytes));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 4 * INITIAL;
+
+    /// As much of the bytes as there is space for, as a read would; how much that was.
+    fn read(buffer: &mut Buffer, bytes: &[u8], limit: usize) -> usize {
+        let space = buffer.space(limit).unwrap();
+        let count = space.len().min(bytes.len());
+        space[..count].copy_from_slice(&bytes[..count]);
+        buffer.filled_by(count);
+        count
+    }
+
+    /// Whatever comes at once and whatever is taken of it, every byte comes out once, in its order.
+    #[test]
+    fn bytes_come_out_as_they_went_in() {
+        let sent: Vec<u8> = (0..=250).cycle().take(40_000).collect();
+        for (at_once, taken) in [(1000, 7), (1000, 1000), (5000, 4999), (INITIAL, INITIAL - 1), (LIMIT, 3000)] {
+            let (mut buffer, mut went, mut out) = (Buffer::new(), 0, Vec::new());
+            while out.len() < sent.len() {
+                if buffer.len() + at_once < LIMIT / 2 || buffer.is_empty() {
+                    let next = &sent[went..sent.len().min(went + at_once)];
+                    went += read(&mut buffer, next, LIMIT);
+                }
+                let count = taken.min(buffer.len());
+                out.extend_from_slice(&buffer.filled()[..count]);
+                buffer.consume(count);
+                assert_eq!((buffer.len(), buffer.is_empty()), (went - out.len(), went == out.len()));
+                assert_eq!(buffer.filled().len(), buffer.len());
+            }
+            assert!(out == sent, "{at_once} {taken}");
+        }
+    }
+
+    /// A peer that sends on and on without ending what it has begun is stopped at the limit.
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut buffer = Buffer::new();
+        let mut most = 0;
+        let error = loop {
+            match buffer.space(LIMIT) {
+                Ok(space) => {
+                    assert!(!space.is_empty());
+                    let count = space.len();
+                    buffer.filled_by(count);
+                    most += count;
+                    assert!(buffer.len() == most && most <= LIMIT);
+                }
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((error.kind(), buffer.len()), (io::ErrorKind::OutOfMemory, LIMIT));
+        // What was taken of it makes room again.
+        buffer.consume(1);
+        assert_eq!(buffer.space(LIMIT).unwrap().len(), 1);
+        // Nobody counts bytes that do not fit.
+        buffer.filled_by(100);
+        assert_eq!(buffer.len(), LIMIT);
+    }
+
+    /// A transfer that fills up what there is gets more at a time; one that does not gets what it had.
+    #[test]
+    fn reads_grow_with_what_comes() {
+        let bytes = vec![0; LIMIT];
+        let mut buffer = Buffer::new();
+        let mut sizes = Vec::new();
+        for _ in 0..4 {
+            let count = read(&mut buffer, &bytes, LIMIT);
+            sizes.push(count);
+            buffer.consume(count);
+        }
+        assert_eq!(sizes, [INITIAL, 2 * INITIAL, LIMIT, LIMIT]);
+        let mut buffer = Buffer::new();
+        for _ in 0..4 {
+            let space = buffer.space(LIMIT).unwrap().len();
+            buffer.filled_by(space - 1);
+            buffer.consume(space - 1);
+            assert_eq!(buffer.space(LIMIT).unwrap().len(), space);
+        }
+        // Reads are large too where something is left over: a quarter is free at least.
+        read(&mut buffer, &bytes[..INITIAL], LIMIT);
+        buffer.consume(1);
+        let space = buffer.space(LIMIT).unwrap().len();
+        assert!(space >= (space + buffer.len()) / 4, "{space} beside {}", buffer.len());
+    }
+
+    /// An idle connection has no memory; one with something unread keeps it.
+    #[test]
+    fn memory_is_given_back_when_nothing_waits() {
+        let mut buffer = Buffer::new();
+        read(&mut buffer, b"ab", LIMIT);
+        buffer.consume(1);
+        buffer.release();
+        assert_eq!(buffer.filled(), b"b");
+        buffer.consume(1);
+        let address = buffer.bytes.as_ptr();
+        buffer.release();
+        assert_eq!(buffer.bytes.capacity(), 0);
+        assert!(buffer.is_empty());
+        // The next one of this thread has it, also from one that is dropped.
+        for _ in 0..2 {
+            let mut next = Buffer::new();
+            read(&mut next, b"c", LIMIT);
+            assert_eq!((next.bytes.as_ptr(), next.filled()), (address, &b"c"[..]));
+        }
+    }
+}
