@@ -1,5 +1,8 @@
 //! The steps of a request in their order, compiled once for each pair of a listener and what its rules name.
 
+#[cfg(test)]
+mod tests;
+
 use super::access::{Authenticate, KeySets, PublishedSet};
 use super::verdicts::Word;
 use super::{Believed, Denial, Held, Outcome, Pending, Running, State, Step, StepResult};

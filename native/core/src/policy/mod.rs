@@ -17,6 +17,8 @@ mod gate;
 mod marks;
 mod rate_limit;
 mod running;
+#[cfg(test)]
+pub mod samples;
 mod site;
 mod verdicts;
 

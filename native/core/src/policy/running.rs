@@ -86,3 +86,91 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Running, State};
+    use crate::policy::samples::{
+        FACTS, KEYS, USERS, api_key, basic, chain, counts, fault, one_a_day, policy, table, table_after, unprepared,
+    };
+    use crate::policy::verdicts::Word;
+    use crate::policy::{Admission, Held};
+    use route::policy::Passage;
+    use serde_json::{Value, json};
+    use std::sync::Arc;
+
+    fn with(mut policy: Value, more: &Value) -> Value {
+        policy.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        policy
+    }
+
+    /// What cannot run says so; what is off, or invalid anyway, has nothing that could be wrong.
+    #[test]
+    fn what_each_kind_knows() {
+        let token = |keys: &str| {
+            let provider = json!({"name": "one", "issuer": "i", "audiences": ["*"], "keys": keys});
+            let from = json!([{"type": "header", "name": "authorization"}]);
+            json!({"type": "access_jwt", "id": "AccessPolicy/a/p/jwt", "providers": [provider], "from": from})
+        };
+        let service = json!({"protocol": "http", "backend": "b", "timeout_ms": 1});
+        let external = json!({"type": "access_external", "id": "AccessPolicy/a/p/external", "service": service});
+        for (policy, secret, expected) in [
+            (api_key(), KEYS, "stateless"),
+            (basic(), USERS, "users"),
+            (basic(), "no line of a file of users", "unusable"),
+            (with(basic(), &json!({"off": true})), "no line", "stateless"),
+            (with(basic(), &json!({"invalid": true})), "no line", "stateless"),
+            (token("no keys"), "", "unusable"),
+            (with(token("no keys"), &json!({"off": true})), "", "stateless"),
+            (one_a_day(), "", "limits"),
+            (fault(None, true), "", "faults"),
+            (external, "", "stateless"),
+        ] {
+            let table = table(&json!([policy]), secret);
+            let (_, policy) = table.policies.iter().next().unwrap();
+            let found = match State::of_policy(policy).unwrap() {
+                State::Stateless => "stateless",
+                State::Unusable => "unusable",
+                State::Users(_) => "users",
+                State::Tokens(_) => "tokens",
+                State::RateLimits(_) => "limits",
+                State::Faults(_) => "faults",
+                State::Answers(_) => "answers",
+            };
+            assert_eq!(found, expected, "{:?} {secret}", policy.ir);
+            assert_eq!(Running::is_unusable(policy), expected == "unusable", "{:?}", policy.ir);
+        }
+        // Nobody has made it run.
+        let table = unprepared(&json!([api_key()]), KEYS);
+        assert!(Running::is_unusable(policy(&table, "AccessPolicy/a/p/apiKey")));
+    }
+
+    /// A policy of the same name goes on from where it was, whatever it says now; one of another name begins anew.
+    #[test]
+    fn what_outlives_a_change() {
+        let id = "RateLimitPolicy/a/p/local";
+        let before = table(&json!([one_a_day(), fault(None, true)]), "");
+        let passes = |table| {
+            let said = chain(table).run(0, &FACTS, &mut Passage::default(), &mut Held::new());
+            matches!(said, Admission::Admitted)
+        };
+        assert!(!passes(&before), "the fault refuses it, behind the limit");
+        let changed = with(one_a_day(), &json!({"status": 430}));
+        let after = table_after(&before, &json!([changed, with(fault(None, false), &json!({"when": "true"}))]), "");
+        assert_eq!(counts(&after, id), [1, 0, 0]);
+        assert!(!passes(&after), "nothing is left of the day");
+        assert_eq!(counts(&after, id), [1, 1, 0]);
+        let hits = |table| match State::of_policy(policy(table, "rule/fault")).unwrap() {
+            State::Faults(faults) => Arc::clone(faults),
+            other => panic!("{other:?}"),
+        };
+        assert!(Arc::ptr_eq(&hits(&before), &hits(&after)));
+        // A word that comes late, of a request that still has the table before, counts.
+        Running::count(policy(&before, id), Word::Unavailable);
+        assert_eq!(counts(&after, id), [1, 1, 1]);
+        let other = with(one_a_day(), &json!({"id": "RateLimitPolicy/a/q/local"}));
+        let after = table_after(&before, &json!([other]), "");
+        assert_eq!(counts(&after, "RateLimitPolicy/a/q/local"), [0, 0, 0]);
+        assert!(passes(&after));
+    }
+}

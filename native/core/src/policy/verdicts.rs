@@ -53,3 +53,33 @@ impl Verdicts {
             .map(|(word, count)| (word, count.load(Relaxed)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Verdicts, Word};
+    use crate::error::ErrorCode;
+    use crate::policy::{Denial, Outcome};
+
+    /// That nobody could say is no refusal of anybody: an operator looks elsewhere for it.
+    #[test]
+    fn what_is_said_is_counted_by_its_word() {
+        let verdicts = Verdicts::default();
+        for (outcome, word, counts) in [
+            (Outcome::Pass, Word::Pass, [1, 0, 0]),
+            (Outcome::deny(ErrorCode::Forbidden), Word::Deny, [1, 1, 0]),
+            (Outcome::deny(ErrorCode::Unauthenticated), Word::Deny, [1, 2, 0]),
+            (Outcome::deny(ErrorCode::RateLimited), Word::Deny, [1, 3, 0]),
+            (Outcome::deny(ErrorCode::AuthUnavailable), Word::Unavailable, [1, 3, 1]),
+            (Outcome::deny(ErrorCode::AuthBusy), Word::Unavailable, [1, 3, 2]),
+            (Outcome::deny(ErrorCode::KeysUnavailable), Word::Unavailable, [1, 3, 3]),
+            // Whatever the client is told.
+            (Outcome::deny(Denial { status: Some(503), ..ErrorCode::Forbidden.into() }), Word::Deny, [1, 4, 3]),
+            (Outcome::Pass, Word::Pass, [2, 4, 3]),
+        ] {
+            assert_eq!(Word::from(&outcome), word, "{outcome:?}");
+            verdicts.count((&outcome).into());
+            let words = ["pass", "deny", "unavailable"].into_iter().zip(counts);
+            assert!(verdicts.all().into_iter().eq(words), "{outcome:?}: {:?}", verdicts.all());
+        }
+    }
+}

@@ -66,3 +66,32 @@ impl From<ErrorCode> for Box<Failed<'_>> {
         Self::new(Failed { denial: code.into(), edits: ResponseEdits::default() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Failed, Place};
+    use crate::error::ErrorCode;
+    use crate::policy::{Admission, Chain, Held, Outcome, Step, samples::FACTS};
+    use route::policy::{BodyLimit, Facts};
+
+    /// A request that has just come has every step before it, and nothing was found out of it.
+    #[test]
+    fn where_a_request_begins() {
+        let Place { step, outcome, mut passage } = Place::start();
+        assert!(matches!(outcome, Outcome::Pass) && passage.identity.is_none());
+        assert!(passage.forward.is_empty() && passage.respond.is_empty());
+        let chain = Chain::new(vec![Step::BodyLimit(BodyLimit::new(1).unwrap())]);
+        let facts = Facts { body_length: Some(2), ..FACTS };
+        let said = chain.run(step, &facts, &mut passage, &mut Held::new());
+        assert!(matches!(said, Admission::Denied(denial) if denial.code == ErrorCode::BodyTooLarge));
+    }
+
+    /// What no rule has taken part in is answered as the error is, by nobody's edits.
+    #[test]
+    fn what_fails_without_a_rule() {
+        let Failed { denial, edits } = *Box::<Failed<'_>>::from(ErrorCode::NoListener);
+        assert_eq!((denial.code, denial.status, denial.detail), (ErrorCode::NoListener, None, None));
+        assert!(denial.fields.is_empty() && denial.body.is_none() && edits.pages().is_none());
+        edits.with(404, &[], |fields| assert!(fields.is_empty()));
+    }
+}

@@ -1,5 +1,8 @@
 //! The life cycle of a request. Everything that it waits for has a limit of time.
 
+#[cfg(test)]
+mod tests;
+
 use super::admit::admit;
 use super::ask::ask_about;
 use super::error_page::{give_or_page, run_or_page};

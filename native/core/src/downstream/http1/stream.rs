@@ -81,3 +81,145 @@ async fn discard(source: &mut impl BodySource) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Http1Stream, Http1Terms};
+    use crate::dispatch::Switched;
+    use crate::dispatch::scripted::LIMIT;
+    use crate::io::watchdog::Watchdog;
+    use crate::message::body::{BodySink, BodySource, Piece};
+    use crate::message::reply::{Reply, ReplySink};
+    use crate::request::ClientStream;
+    use crate::upstream::{Connection, Route};
+    use crate::worker::{Generation, Worker};
+    use codec::{Buffer, Framing};
+    use route::ir::EndpointState;
+    use route::table::Endpoint;
+    use std::cell::RefCell;
+    use std::future::Future;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::net::TcpListener;
+    use tokio::task::LocalSet;
+
+    const TERMS: Http1Terms = Http1Terms { minor: 1, head_request: false, close: false };
+
+    fn run<F: Future>(test: F) -> F::Output {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        LocalSet::new().block_on(&runtime, async { tokio::time::timeout(LIMIT, test).await.unwrap() })
+    }
+
+    fn buffer(bytes: &[u8]) -> Buffer {
+        let mut buffer = Buffer::new();
+        buffer.space(1024).unwrap()[..bytes.len()].copy_from_slice(bytes);
+        buffer.filled_by(bytes.len());
+        buffer
+    }
+
+    /// What stands in the buffer of a body that nobody has read is read, so that the next request begins behind it; nothing is
+    /// waited for.
+    #[test]
+    fn what_is_left_of_a_request() {
+        for (framing, ahead, whole, behind) in [
+            (Framing::Empty, &b"GET"[..], true, &b"GET"[..]),
+            (Framing::Length(3), b"allGET", true, b"GET"),
+            (Framing::Length(3), b"all", true, b""),
+            (Framing::Length(3), b"al", false, b"al"),
+            (Framing::Length(3), b"", false, b""),
+        ] {
+            run(async {
+                let worker = Worker::alone(Generation::default()).unwrap();
+                let (near, _far) = duplex(1024);
+                let (near, mut buffer, mut out) = (RefCell::new(near), buffer(ahead), Vec::new());
+                let stream = Http1Stream::new(&near, &mut buffer, &mut out, &worker.drain, framing, TERMS);
+                let over = stream.end().await;
+                assert_eq!((over.whole, over.close, over.given), (whole, false, 0), "{framing:?}");
+                assert_eq!(buffer.filled(), behind, "{framing:?}");
+            });
+        }
+    }
+
+    /// A body that was begun is not read to its end: who began it may have left it for a reason.
+    #[test]
+    fn what_was_read_of_a_request() {
+        run(async {
+            let worker = Worker::alone(Generation::default()).unwrap();
+            for (reads, sent, whole) in [(2, &b"all"[..], true), (1, b"a", false)] {
+                let (near, _far) = duplex(1024);
+                let (near, mut buffer, mut out) = (RefCell::new(near), buffer(sent), Vec::new());
+                let framing = Framing::Length(3);
+                let mut stream = Http1Stream::new(&near, &mut buffer, &mut out, &worker.drain, framing, TERMS);
+                for _ in 0..reads {
+                    stream.split().0.next().await.unwrap();
+                }
+                assert_eq!(stream.end().await.whole, whole, "{reads}");
+            }
+        });
+    }
+
+    /// Whether the connection goes on is said by the response as it was sent.
+    #[test]
+    fn how_a_response_ends() {
+        for (terms, framing, close, ends_with_connection) in [
+            (TERMS, Framing::Length(2), false, false),
+            (TERMS, Framing::UntilClose, false, false),
+            (Http1Terms { close: true, ..TERMS }, Framing::Length(2), true, false),
+            (Http1Terms { minor: 0, ..TERMS }, Framing::Length(2), false, false),
+            (Http1Terms { minor: 0, ..TERMS }, Framing::UntilClose, true, true),
+        ] {
+            run(async {
+                let worker = Worker::alone(Generation::default()).unwrap();
+                let (near, _far) = duplex(1024);
+                let (near, mut buffer, mut out) = (RefCell::new(near), Buffer::new(), Vec::new());
+                let mut stream = Http1Stream::new(&near, &mut buffer, &mut out, &worker.drain, Framing::Empty, terms);
+                let (_, reply) = stream.split();
+                let head = Reply { status: 200, reason: b"", fields: &[], framing, announced_length: None };
+                reply.head(&head).unwrap();
+                reply.write(Piece::Borrowed(b"hi")).await.unwrap();
+                reply.finish(None).await.unwrap();
+                let over = stream.end().await;
+                assert_eq!(
+                    (over.close, over.ends_with_connection),
+                    (close, ends_with_connection),
+                    "{terms:?} {framing:?}"
+                );
+                assert_eq!((over.whole, over.given), (true, 2));
+            });
+        }
+    }
+
+    /// What came behind the head that asked for it belongs to the tunnel, and goes first.
+    #[test]
+    fn a_tunnel_begins_with_what_is_there() {
+        run(async {
+            let worker = Worker::alone(Generation::default()).unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let endpoint = Endpoint { id: String::new(), address, uid: 1, state: EndpointState::Ready };
+            let (state, route) = (worker.upstreams.state(&endpoint), Route::default());
+            let (connection, accepted) =
+                tokio::join!(worker.upstreams.connect(&state, &route, true), listener.accept());
+            let (Connection::Http1(connection), mut backend) = (connection.unwrap(), accepted.unwrap().0) else {
+                panic!("HTTP/1.1")
+            };
+            let (near, mut far) = duplex(1024);
+            let (near, mut buffer, mut out) = (RefCell::new(near), buffer(b"ahead"), Vec::new());
+            let mut stream = Http1Stream::new(&near, &mut buffer, &mut out, &worker.drain, Framing::Empty, TERMS);
+            let mut watchdog = Watchdog::default();
+            let tunnel = stream.tunnel(&worker, &mut watchdog, Switched::Http1(connection));
+            let ends = async {
+                far.write_all(b" and more").await.unwrap();
+                far.shutdown().await.unwrap();
+                let mut heard = String::new();
+                backend.read_to_string(&mut heard).await.unwrap();
+                assert_eq!(heard, "ahead and more");
+                backend.write_all(b"back").await.unwrap();
+                drop(backend);
+                let mut back = [0; 4];
+                far.read_exact(&mut back).await.unwrap();
+                assert_eq!(&back, b"back");
+            };
+            assert_eq!(tokio::join!(tunnel, ends).0, (14, 4));
+        });
+    }
+}

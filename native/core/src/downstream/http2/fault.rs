@@ -61,7 +61,19 @@ impl Fault {
 #[cfg(test)]
 mod tests {
     use super::Fault;
-    use h2::Reason;
+    use crate::message::client::Client;
+    use crate::settings::{AccessLog, Settings};
+    use crate::worker::{Generation, Worker};
+    use h2::{Reason, server};
+    use route::ir::Transport;
+    use route::table::SocketKey;
+    use serde_json::{Value, json};
+    use std::io::{self, ErrorKind};
+    use std::pin::Pin;
+    use std::rc::Rc;
+    use std::task::{Context, Poll};
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+    use tokio::time::Instant;
 
     #[test]
     fn whose_fault_it_is() {
@@ -72,5 +84,79 @@ mod tests {
             (Some(true), Some(false))
         );
         assert!(Fault::resets().flood);
+    }
+
+    /// A stream that cannot be read.
+    struct Failing(ErrorKind);
+
+    impl AsyncRead for Failing {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::Error::new(self.0, "too many frames")))
+        }
+    }
+
+    impl AsyncWrite for Failing {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// What the meter of frames says is a flood; a socket that fails is nobody's fault.
+    #[tokio::test]
+    async fn what_a_stream_says() {
+        let flood = || Fault { flood: true, detail: "too many frames".to_owned() };
+        for (kind, expected) in [
+            (ErrorKind::Other, Some(flood())),
+            (ErrorKind::ConnectionReset, None),
+            (ErrorKind::UnexpectedEof, None),
+            (ErrorKind::TimedOut, None),
+        ] {
+            let Err(error) = server::handshake(Failing(kind)).await else { panic!("{kind:?}") };
+            assert_eq!(Fault::of(&error), expected, "{kind:?}");
+        }
+    }
+
+    /// Each is counted by its kind; its line, where there is a log, says whose connection it was and what was wrong.
+    #[tokio::test]
+    async fn what_is_told_of_it() {
+        for enabled in [true, false] {
+            let path = std::env::temp_dir().join(format!("sluicegate-fault-{}-{enabled}", std::process::id()));
+            let _ = std::fs::remove_file(&path);
+            let log = AccessLog { enabled, path: path.to_str().map(str::to_owned), ..AccessLog::default() };
+            let settings = Settings { access_log: log, ..Settings::default() };
+            let worker = Worker::alone_with(Generation::default(), settings).unwrap();
+            let socket = SocketKey { transport: Transport::Tcp, address: None, port: 80 };
+            let client = Client::new(Rc::clone(&worker), ([192, 0, 2, 1], 1).into(), socket, None);
+            let protocol = Fault::of(&Reason::PROTOCOL_ERROR.into()).unwrap();
+            for fault in [&protocol, &Fault::resets(), &protocol] {
+                fault.tell(&client, Instant::now());
+            }
+            worker.shared.access_log.stop();
+            let lines: Vec<Value> = std::fs::read_to_string(&path)
+                .unwrap()
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect();
+            std::fs::remove_file(&path).unwrap();
+            let found: Vec<_> = lines.iter().map(|line| line["error"].as_str().unwrap()).collect();
+            let expected = ["http2_protocol", "http2_flood", "http2_protocol"];
+            assert_eq!(found, if enabled { &expected[..] } else { &[] });
+            for line in &lines {
+                assert_eq!((&line["client"], &line["protocol"]), (&json!("192.0.2.1"), &json!("HTTP/2")));
+                assert!(!line["error_detail"].as_str().unwrap().is_empty());
+            }
+            let text = worker.shared.registry.render(0, 0);
+            for count in [r#"{reason="protocol"} 2"#, r#"{reason="flood"} 1"#] {
+                assert!(text.contains(&format!("sluicegate_http2_faults_total{count}\n")), "{text}");
+            }
+        }
     }
 }

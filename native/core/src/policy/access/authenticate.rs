@@ -170,3 +170,96 @@ fn unverified(policy: &Compiled, code: ErrorCode, refuse: &dyn Fn(&str) -> Outco
         Outcome::Deny(_) => Outcome::deny(Denial::from(code).by(policy)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::error::ErrorCode;
+    use crate::policy::samples::{FACTS, KEYS, USERS, api_key, basic, chain, counts, table};
+    use crate::policy::{Admission, Held, Outcome, Pending};
+    use codec::Field;
+    use route::policy::{Facts, Passage, SentHead};
+    use route::table::Table;
+    use serde_json::json;
+
+    /// What a request with this field comes to: who it is or why not, and whether that took work.
+    async fn asked(table: &Table, name: &str, value: &str) -> (String, bool) {
+        let fields = [Field { name: name.as_bytes(), value: value.as_bytes() }];
+        let facts = Facts { fields: &fields, sent: SentHead { fields: &fields, ..FACTS.sent }, ..FACTS };
+        let mut passage = Passage::default();
+        let (admission, worked) = match chain(table).run(0, &facts, &mut passage, &mut Held::new()) {
+            Admission::Asked { answer: Pending::Answer(answer), next } => {
+                let answered = answer.await;
+                passage.add(answered.found);
+                match answered.outcome {
+                    Outcome::Pass => (Admission::Admitted, true),
+                    Outcome::Deny(denial) => (Admission::Denied(chain(table).refused(next, *denial)), true),
+                }
+            }
+            admission => (admission, false),
+        };
+        let said = match admission {
+            Admission::Denied(denial) => {
+                assert_eq!(denial.code, ErrorCode::Unauthenticated);
+                denial.detail.unwrap()
+            }
+            Admission::Admitted => passage.identity.map_or("nobody".to_owned(), |identity| identity.user.clone()),
+            Admission::Asked { .. } => panic!("nobody else is asked"),
+        };
+        (said, worked)
+    }
+
+    const RIGHT: &str = "Basic YW5uOnBhc3N3b3Jk";
+    const WRONG: &str = "Basic YW5uOlBhc3N3b3Jk";
+
+    /// The operator is told of which kind the credential was, and what was wrong; a password that was right is remembered,
+    /// one that was wrong is work again.
+    #[tokio::test]
+    async fn what_a_password_comes_to() {
+        let table = table(&json!([basic()]), USERS);
+        let wrong = "basic of AccessPolicy/a/p: wrong user or password";
+        for (name, value, expected, counted) in [
+            ("x", "", ("basic of AccessPolicy/a/p: no credential", false), [0, 1, 0]),
+            ("authorization", "Basic !", ("basic of AccessPolicy/a/p: not valid", false), [0, 2, 0]),
+            ("authorization", WRONG, (wrong, true), [0, 3, 0]),
+            ("authorization", RIGHT, ("ann", true), [1, 3, 0]),
+            ("authorization", RIGHT, ("ann", false), [2, 3, 0]),
+            ("authorization", WRONG, (wrong, true), [2, 4, 0]),
+        ] {
+            let (said, worked) = asked(&table, name, value).await;
+            assert_eq!((said.as_str(), worked), expected, "{name}: {value}");
+            assert_eq!(counts(&table, "AccessPolicy/a/p/basic"), counted, "{name}: {value}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_key_comes_to() {
+        let table = table(&json!([api_key()]), KEYS);
+        for (name, value, expected, counted) in [
+            ("x", "alpha", "apiKey of AccessPolicy/a/p: no credential", [0, 1, 0]),
+            ("x-api-key", "beta", "apiKey of AccessPolicy/a/p: not valid", [0, 2, 0]),
+            ("x-api-key", "alpha", "ann", [1, 2, 0]),
+        ] {
+            assert_eq!(asked(&table, name, value).await, (expected.to_owned(), false), "{name}: {value}");
+            assert_eq!(counts(&table, "AccessPolicy/a/p/apiKey"), counted, "{name}: {value}");
+        }
+    }
+
+    /// Whom none is asked of goes on as nobody, even with one that is wrong.
+    #[tokio::test]
+    async fn who_is_exempt() {
+        for (when, wrong, none) in [
+            ("request.path == '/'", "nobody", "nobody"),
+            (
+                "request.path == '/other'",
+                "basic of AccessPolicy/a/p: wrong user or password",
+                "basic of AccessPolicy/a/p: no credential",
+            ),
+        ] {
+            let exempt = json!({"type": "access_exempt", "id": "AccessPolicy/a/p/exempt", "when": when});
+            let table = table(&json!([exempt, basic()]), USERS);
+            assert_eq!(asked(&table, "x", "").await.0, none, "{when}");
+            assert_eq!(asked(&table, "authorization", WRONG).await.0, wrong, "{when}");
+            assert_eq!(asked(&table, "authorization", RIGHT).await.0, "ann", "{when}");
+        }
+    }
+}

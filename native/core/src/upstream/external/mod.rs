@@ -76,3 +76,78 @@ impl Hosts {
         now
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Hosts;
+    use route::table::{NoTags, State, Table};
+    use serde_json::json;
+    use std::net::IpAddr;
+
+    fn table() -> Table {
+        let external =
+            |id: &str, hostname: &str, port: u16| json!({"id": id, "external": {"hostname": hostname, "port": port}});
+        let transaction = json!({"version": route::ir::VERSION, "generation": 1, "full": true, "upsert": {
+            "backends": [external("one", "a.test", 443), external("two", "a.test", 80), external("three", "b.test", 80)]}});
+        State::default().apply(serde_json::from_value(transaction).unwrap(), &NoTags).unwrap()
+    }
+
+    fn address(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
+    /// The endpoints of each backend, by its id: addresses and uids.
+    fn filled(hosts: &mut Hosts) -> Vec<(String, Vec<(String, u64)>)> {
+        let mut table = table();
+        hosts.fill(&mut table);
+        let mut all: Vec<_> = table
+            .backends()
+            .map(|backend| {
+                let endpoints =
+                    backend.selectable().iter().map(|endpoint| (endpoint.address.to_string(), endpoint.uid));
+                (backend.id.clone(), endpoints.collect())
+            })
+            .collect();
+        all.sort_by(|(one, _), (other, _)| other.cmp(one));
+        all
+    }
+
+    /// One host may serve several backends, each by a port of its own; one that is not known yet serves none.
+    #[test]
+    fn a_host_is_as_many_endpoints_as_it_has_addresses() {
+        let mut hosts = Hosts::default();
+        assert!(filled(&mut hosts).iter().all(|(_, endpoints)| endpoints.is_empty()));
+        assert!(hosts.know("a.test", vec![address(1), address(2)]));
+        let found = filled(&mut hosts);
+        let addresses: Vec<_> = found
+            .iter()
+            .map(|(id, endpoints)| (&**id, endpoints.iter().map(|(address, _)| &**address).collect::<Vec<_>>()))
+            .collect();
+        assert_eq!(
+            addresses,
+            [
+                ("two", vec!["192.0.2.1:80", "192.0.2.2:80"]),
+                ("three", vec![]),
+                ("one", vec!["192.0.2.1:443", "192.0.2.2:443"])
+            ]
+        );
+    }
+
+    /// An address that stays keeps its endpoint, and so its connections and its health; whether there is anything new is said.
+    #[test]
+    fn what_stays_is_the_same() {
+        let mut hosts = Hosts::default();
+        assert!(hosts.know("a.test", vec![address(1), address(2)]));
+        assert!(!hosts.know("a.test", vec![address(1), address(2)]));
+        let before = filled(&mut hosts);
+        assert_eq!(filled(&mut hosts), before);
+        assert!(hosts.know("a.test", vec![address(2), address(3)]));
+        let after = filled(&mut hosts);
+        for ((id, before), (_, after)) in before.iter().zip(&after).filter(|((_, before), _)| !before.is_empty()) {
+            assert_eq!(after[0], before[1], "{id}");
+            assert!(before.iter().all(|(_, uid)| *uid != after[1].1), "{id}");
+        }
+        hosts.keep(|hostname| hostname != "a.test");
+        assert!(filled(&mut hosts).iter().all(|(_, endpoints)| endpoints.is_empty()));
+    }
+}

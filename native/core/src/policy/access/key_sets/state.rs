@@ -26,3 +26,17 @@ pub struct KeySetState {
 pub(super) fn shown<'i>(ids: impl Iterator<Item = Option<&'i str>>) -> Vec<String> {
     ids.flatten().map(|id| id.chars().take(SHOWN_ID).collect()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{SHOWN_ID, shown};
+
+    /// Keys without an id are left out; one that is too long is cut between characters.
+    #[test]
+    fn ids_are_shown_and_cut() {
+        let long = "\u{e9}".repeat(SHOWN_ID + 1);
+        let just = "\u{e9}".repeat(SHOWN_ID);
+        let ids = [Some("one"), None, Some(""), Some(&long), Some(&just)];
+        assert_eq!(shown(ids.into_iter()), ["one", "", &just, &just]);
+    }
+}
