@@ -16,5 +16,7 @@ pub mod query;
 pub mod rendezvous;
 pub mod resolve;
 pub mod response_rewrite;
+#[cfg(test)]
+mod samples;
 pub mod session;
 pub mod table;

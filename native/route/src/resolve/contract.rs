@@ -156,3 +156,82 @@ impl Decision {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Decision, DecisionRequest, L4Request};
+    use crate::samples::{merged, pairs};
+    use serde_json::{Value, json};
+
+    fn read(changes: Value) -> Result<DecisionRequest, String> {
+        let request = json!({"bind_port": 80, "method": "GET", "authority": "a.test", "target": "/"});
+        serde_json::from_value(merged(request, changes)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_address_is_one_or_nothing() {
+        for (text, expected) in [
+            ("", Ok(None)),
+            ("127.0.0.1", Ok(Some("127.0.0.1"))),
+            ("::1", Ok(Some("::1"))),
+            ("a.test", Err("address: \"a.test\" is no IP address")),
+            ("127.0.0.1:80", Err("address: \"127.0.0.1:80\" is no IP address")),
+        ] {
+            let expected = expected.map(|address| address.map(|it| it.parse().unwrap())).map_err(str::to_owned);
+            assert_eq!(read(json!({"address": text})).map(|request| request.address), expected, "{text}");
+            let flow = json!({"transport": "tcp", "bind_port": 80, "address": text});
+            let flow = serde_json::from_value::<L4Request>(flow).map_err(|error| error.to_string());
+            assert_eq!(flow.map(|flow| flow.address), expected, "{text}");
+        }
+    }
+
+    /// What is misspelt would otherwise be asked about something else.
+    #[test]
+    fn what_is_unknown_is_refused_and_what_is_missing_named() {
+        for (changes, expected) in [
+            (json!({"header": []}), "unknown field `header`"),
+            (json!({"response": {"status": 200, "body": ""}}), "unknown field `body`"),
+            (json!({"certificate": {"dns": []}}), "unknown field `dns`"),
+            (json!({"scheme": "ftp"}), "unknown variant `ftp`"),
+            (json!({"bind_port": 65536}), "65536"),
+            (json!({"entropy": -1}), "-1"),
+        ] {
+            let error = read(changes.clone()).unwrap_err();
+            assert!(error.contains(expected), "{changes}: {error}");
+        }
+        for name in ["bind_port", "method", "authority", "target"] {
+            let mut request = json!({"bind_port": 80, "method": "GET", "authority": "a.test", "target": "/"});
+            request.as_object_mut().unwrap().remove(name);
+            let error = serde_json::from_value::<DecisionRequest>(request).unwrap_err().to_string();
+            assert_eq!(error, format!("missing field `{name}`"));
+        }
+    }
+
+    /// All members are there, whatever was decided: readers need not ask which.
+    #[test]
+    fn a_decision_as_it_is_written() {
+        let blank = json!({"listener": null, "rule": null, "match": null, "backend": null, "endpoints": [], "request": null,
+            "mirrors": [], "policies": []});
+        let respond = json!({"outcome": "respond", "status": 404, "reason": "no_route", "response": {"status": 404, "headers": []}});
+        let close = json!({"outcome": "close", "status": 0, "reason": "no_listener", "response": null});
+        for (decision, expected) in
+            [(Decision::respond(404, "no_route"), respond), (Decision::close("no_listener"), close)]
+        {
+            assert_eq!(serde_json::to_value(decision).unwrap(), merged(blank.clone(), expected));
+        }
+        let found = Decision { match_index: Some(3), ..Decision::close("") };
+        assert_eq!(serde_json::to_value(found).unwrap()["match"], json!(3));
+    }
+
+    /// Whatever has no answer keeps none.
+    #[test]
+    fn fields_of_answers() {
+        let more = || pairs(&[("x-b", "2")]);
+        let answer = Decision::respond(200, "").with_headers([("x-a", "1".to_owned())]).with_appended(more());
+        assert_eq!(answer.response.unwrap().headers, pairs(&[("x-a", "1"), ("x-b", "2")]));
+        let replaced = Decision::respond(200, "").with_appended(more()).with_headers([("x-a", "1".to_owned())]);
+        assert_eq!(replaced.response.unwrap().headers, pairs(&[("x-a", "1")]));
+        let closed = Decision::close("").with_headers([("x-a", "1".to_owned())]).with_appended(more());
+        assert_eq!(closed.response, None);
+    }
+}

@@ -111,3 +111,147 @@ fn finish(cors: &CorsFilter, mut fields: CorsFields) -> CorsFields {
     }
     fields
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{CorsFields, cors_preflight, cors_response, is_cors, is_preflight, set_cors};
+    use crate::samples::{fields, head, lines, merged};
+    use crate::table::{CorsFilter, EditedFields, Filters, RequestHead};
+    use serde_json::{Value, json};
+
+    fn filter(changes: Value) -> CorsFilter {
+        let cors = json!({"type": "cors", "allow_origins": ["https://a.test"], "allow_methods": ["PUT", "PATCH"],
+            "allow_headers": ["x-a", "x-b"], "expose_headers": ["x-c", "x-d"], "max_age": 5});
+        Filters::of_one(merged(cors, changes)).cors.unwrap()
+    }
+
+    fn text(fields: CorsFields) -> Vec<String> {
+        fields.into_iter().map(|(name, value)| format!("{name}: {value}").replace("access-control-", "")).collect()
+    }
+
+    #[test]
+    fn what_is_a_preflight() {
+        let all = fields(&[("Origin", "https://a.test"), ("Access-Control-Request-Method", "PUT")]);
+        for (method, fields, expected) in [
+            ("OPTIONS", &all[..], true),
+            ("GET", &all[..], false),
+            ("options", &all[..], false),
+            ("OPTIONS", &all[..1], false),
+            ("OPTIONS", &all[1..], false),
+        ] {
+            assert_eq!(is_preflight(&RequestHead { method, ..head("/", fields) }), expected, "{method} {fields:?}");
+        }
+    }
+
+    /// The Fetch standard, "CORS protocol and credentials": with credentials `*` stands for itself.
+    #[test]
+    fn answers_to_preflights() {
+        let any =
+            json!({"allow_origins": ["*"], "allow_methods": ["*"], "allow_headers": ["*"], "expose_headers": ["*"]});
+        let with_credentials = merged(any.clone(), json!({"allow_credentials": true}));
+        for (changes, origin, expected) in [
+            (
+                json!({}),
+                "https://a.test",
+                &[
+                    "allow-origin: https://a.test",
+                    "allow-methods: PUT, PATCH",
+                    "allow-headers: x-a, x-b",
+                    "expose-headers: x-c, x-d",
+                    "max-age: 5",
+                    "vary: Origin",
+                ][..],
+            ),
+            (
+                json!({"allow_methods": [], "allow_headers": [], "expose_headers": [], "allow_credentials": true}),
+                "https://a.test",
+                &["allow-origin: https://a.test", "max-age: 5", "allow-credentials: true", "vary: Origin"],
+            ),
+            (json!({}), "https://b.test", &["vary: Origin"]),
+            (json!({"allow_credentials": true}), "https://b.test", &["vary: Origin"]),
+            (
+                any,
+                "https://b.test",
+                &["allow-origin: *", "allow-methods: *", "allow-headers: *", "expose-headers: *", "max-age: 5"],
+            ),
+            (
+                with_credentials,
+                "https://b.test",
+                &[
+                    "allow-origin: https://b.test",
+                    "allow-methods: GET",
+                    "allow-headers: x-asked",
+                    "max-age: 5",
+                    "allow-credentials: true",
+                    "vary: Origin",
+                ],
+            ),
+        ] {
+            let sent = [
+                ("origin", origin),
+                ("access-control-request-method", "GET"),
+                ("Access-Control-Request-Headers", "x-asked"),
+            ];
+            let answer = cors_preflight(&filter(changes.clone()), &head("/", &fields(&sent)));
+            assert_eq!(text(answer), expected, "{changes} {origin}");
+        }
+    }
+
+    #[test]
+    fn fields_of_other_responses() {
+        let open = json!({"allow_origins": ["*"]});
+        for (changes, origin, expected) in [
+            (
+                json!({}),
+                Some("https://a.test"),
+                &["allow-origin: https://a.test", "expose-headers: x-c, x-d", "vary: Origin"][..],
+            ),
+            (
+                json!({}),
+                Some("HTTPS://A.test"),
+                &["allow-origin: HTTPS://A.test", "expose-headers: x-c, x-d", "vary: Origin"],
+            ),
+            // A cache keeps them for those who are allowed.
+            (json!({}), Some("https://b.test"), &["vary: Origin"]),
+            (json!({}), Some(""), &["vary: Origin"]),
+            (json!({}), None, &["vary: Origin"]),
+            (open.clone(), None, &["allow-origin: *", "expose-headers: x-c, x-d"]),
+            (merged(open, json!({"allow_credentials": true})), None, &["vary: Origin"]),
+        ] {
+            let sent: Vec<(&str, &str)> = origin.map(|origin| ("origin", origin)).into_iter().collect();
+            let answer = cors_response(&filter(changes.clone()), &head("/", &fields(&sent)));
+            assert_eq!(text(answer), expected, "{changes} {origin:?}");
+        }
+    }
+
+    /// A backend has no say where there is a filter; what a response varies by stays.
+    #[test]
+    fn ours_stand_in_place_of_those_of_the_backend() {
+        let ours = [("access-control-allow-origin", "https://a.test".to_owned()), ("vary", "Origin".to_owned())];
+        let own = "access-control-allow-origin: https://a.test";
+        for (sent, ours, expected) in [
+            (
+                &[("Access-Control-Allow-Origin", "*"), ("ACCESS-CONTROL-X", "1"), ("x", "1")][..],
+                &ours[..],
+                &["x: 1", own, "vary: Origin"][..],
+            ),
+            (&[("Vary", "accept")], &ours, &["Vary: accept", own, "vary: Origin"]),
+            (&[("Vary", "accept, ORIGIN")], &ours, &["Vary: accept, ORIGIN", own]),
+            (&[("vary", "*")], &ours, &["vary: *", own]),
+            (&[("Access-Control-Allow-Origin", "*")], &ours[1..], &["vary: Origin"]),
+            (&[("Access-Control-Allow-Origin", "*")], &[], &["Access-Control-Allow-Origin: *"]),
+        ] {
+            let mut response: EditedFields<'_> = fields(sent).into();
+            set_cors(&mut response, ours);
+            assert_eq!(lines(&response), expected, "{sent:?}");
+        }
+        for (name, expected) in [
+            ("Access-Control-Max-Age", true),
+            ("access-control-", true),
+            ("access-control", false),
+            ("x-access-control-a", false),
+        ] {
+            assert_eq!(is_cors(name.as_bytes()), expected, "{name}");
+        }
+    }
+}

@@ -159,3 +159,101 @@ fn act(table: &Table, ruled: &Ruled<'_>, action: Action, passage: &Passage<'_>) 
         _ => forward(table, ruled, passage),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::refuse;
+    use crate::samples::{ask, listener, merged, pairs, rule, table};
+    use codec::WireError;
+    use serde_json::{Value, json};
+
+    /// The words are codes of `docs/errors.md`.
+    #[test]
+    fn every_error_of_the_wire_has_its_answer() {
+        for (error, status, reason) in [
+            (WireError::Malformed(""), 400, "bad_request"),
+            (WireError::NotHttp, 400, "bad_request"),
+            (WireError::TargetTooLong, 400, "bad_request"),
+            (WireError::UnsupportedVersion, 400, "bad_request"),
+            (WireError::UnknownExpectation, 417, "expectation_failed"),
+            (WireError::HeadTooLarge, 431, "headers_too_large"),
+            (WireError::UnsupportedCoding, 501, "unsupported_transfer_coding"),
+        ] {
+            let decision = refuse(error);
+            assert_eq!((decision.outcome, decision.status, decision.reason), ("respond", status, reason), "{error}");
+        }
+    }
+
+    /// Each is refused by two steps; the earlier one has the word.
+    #[test]
+    fn a_decision_is_made_in_the_order_of_the_wire() {
+        let tls = json!({"certificates": ["c"]});
+        let https =
+            |hostname: &str| listener(hostname, 443, json!({"hostname": hostname, "protocol": "HTTPS", "tls": tls}));
+        let listeners = json!([listener("l", 80, json!({})), https("a.test"), https("b.test")]);
+        let matches = json!([
+            {"path": {"type": "Exact", "value": "/a"}},
+            {"path": {"type": "Exact", "value": "/b"}},
+        ]);
+        let table = table(json!([rule("r", json!({"matches": matches}))]), json!({"listeners": listeners}));
+        let secure = json!({"bind_port": 443, "sni": "A.test"});
+        for (changes, reason, listener, rule) in [
+            (json!({"scheme": "https", "headers": [["", ""]]}), "scheme_mismatch", None, None),
+            (merged(secure.clone(), json!({"sni": "x.test", "method": ""})), "unrecognized_name", None, None),
+            (json!({"bind_port": 81, "headers": [["expect", "x"]]}), "expectation_failed", None, None),
+            (json!({"bind_port": 81, "method": "CONNECT"}), "method_not_allowed", None, None),
+            (json!({"bind_port": 81, "target": "x"}), "bad_request", None, None),
+            (json!({"bind_port": 81}), "no_listener", None, None),
+            (merged(secure.clone(), json!({"authority": "b.test"})), "misdirected", Some("b.test"), None),
+            (secure, "no_route", Some("a.test"), None),
+            (json!({"target": "/c"}), "no_route", Some("l"), None),
+            (json!({"target": "/b"}), "forwarded", Some("l"), Some(("r", 1))),
+        ] {
+            let decision = ask(&table, changes.clone());
+            assert_eq!((decision.reason, decision.listener.as_deref()), (reason, listener), "{changes}");
+            let found = decision.rule.as_deref().zip(decision.match_index);
+            assert_eq!(found, rule, "{changes}");
+        }
+    }
+
+    /// Nobody learns from a redirect what they may not know, and a preflight has no credentials that could be asked for.
+    #[test]
+    fn policies_are_asked_before_a_filter_answers_and_not_of_preflights() {
+        let denies = json!({"type": "access_authorization", "id": "AccessPolicy/a/p/authorization"});
+        let allows = merged(denies.clone(), json!({"default_allow": true}));
+        let cors = json!({"type": "cors", "allow_origins": ["*"], "max_age": 5});
+        let redirect = json!({"type": "redirect", "status": 302});
+        let preflight = json!([["origin", "https://a.test"], ["access-control-request-method", "PUT"]]);
+        for (policy, filters, method, invalid, reason, asked) in [
+            (&denies, json!([]), "GET", false, "forbidden", 1),
+            (&denies, json!([redirect]), "GET", false, "forbidden", 1),
+            (&allows, json!([redirect]), "GET", false, "redirect", 1),
+            (&allows, json!([]), "GET", false, "forwarded", 1),
+            (&denies, json!([cors]), "OPTIONS", false, "cors_preflight", 0),
+            (&denies, json!([cors]), "GET", false, "forbidden", 1),
+            (&denies, json!([]), "GET", true, "rule_invalid", 0),
+        ] {
+            let named = json!({"policies": [policy["id"]], "filters": filters, "invalid": invalid});
+            let table = table(json!([rule("r", named)]), json!({"policies": [policy]}));
+            let decision = ask(&table, json!({"method": method, "headers": preflight}));
+            assert_eq!((decision.reason, decision.policies.len()), (reason, asked), "{filters} {method}");
+            assert_eq!(decision.rule.as_deref(), Some("r"));
+        }
+    }
+
+    /// In any spelling: a client that could send it would be who it likes.
+    #[test]
+    fn fields_of_policies_are_taken_from_clients_before_they_are_asked() {
+        let policy = json!({"type": "access_certificate", "id": "AccessPolicy/a/p/certificate", "optional": true,
+            "forward_header": "x-user"});
+        let named = json!({"policies": [policy["id"]]});
+        let table = table(json!([rule("r", named)]), json!({"policies": [policy]}));
+        let headers = json!([["X-User", "root"], ["x_user", "root"], ["x-a", "1"]]);
+        let sent = |changes: Value| {
+            ask(&table, merged(json!({"headers": headers}), changes)).request.map(|request| request.headers)
+        };
+        assert_eq!(sent(json!({})), Some(pairs(&[("x-a", "1")])));
+        let proved = json!({"identity": {"proof": "certificate", "user": "ann"}});
+        assert_eq!(sent(proved), Some(pairs(&[("x-a", "1"), ("x-user", "ann")])));
+    }
+}

@@ -233,3 +233,6 @@ impl Routed<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,3 +88,117 @@ pub(super) fn own_answer(mut decision: Decision, ruled: &Ruled<'_>, made: &Made)
     }
     decision
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::resolve::Decision;
+    use crate::samples::{ask, listener, pairs, rule, table};
+    use serde_json::{Value, json};
+
+    fn headers(decision: Decision) -> Vec<(String, String)> {
+        decision.response.map(|response| response.headers).unwrap_or_default()
+    }
+
+    fn set(name: &str, value: &str) -> Value {
+        json!({"type": "response_headers", "set": [{"name": name, "value": value}]})
+    }
+
+    /// A rule that is asked by one expression; the client says that it is somebody else, somewhere else.
+    #[test]
+    fn what_expressions_may_ask() {
+        let sent = json!([["x-forwarded-for", "6.6.6.6"], ["X-A", "1"]]);
+        let question = json!({"method": "PUT", "authority": "A.test:80", "target": "/a?b=c", "from": "::ffff:192.0.2.1",
+            "headers": sent});
+        for (expression, expected) in [
+            ("request.method", "PUT"),
+            ("request.scheme", "http"),
+            ("request.host", "a.test"),
+            ("request.path", "/a"),
+            ("request.query", "b=c"),
+            ("request.headers['x-a']", "1"),
+            ("request.headers['host']", "A.test:80"),
+            ("request.headers['x-forwarded-for']", "192.0.2.1"),
+            ("request.headers['x-forwarded-host']", "A.test:80"),
+            ("client.address", "192.0.2.1"),
+        ] {
+            let filters = json!([
+                {"type": "response_headers", "set": [{"name": "x-made", "expression": expression}]},
+                {"type": "respond", "status": 200},
+            ]);
+            let table = table(json!([rule("r", json!({"filters": filters}))]), json!({}));
+            assert_eq!(headers(ask(&table, question.clone())), pairs(&[("x-made", expected)]), "{expression}");
+        }
+    }
+
+    /// Of whoever a policy found out about, and of nobody where none did.
+    #[test]
+    fn expressions_know_who_proved_who_they_are() {
+        let policy = json!({"type": "access_certificate", "id": "AccessPolicy/a/p/certificate", "optional": true});
+        let filters = json!([
+            {"type": "response_headers", "set": [{"name": "x-user", "expression": "identity.user"}]},
+            {"type": "respond", "status": 200},
+        ]);
+        let identity = json!({"proof": "certificate", "user": "ann"});
+        for (policies, identity, expected) in [
+            (json!([policy["id"]]), &identity, &[("x-user", "ann")][..]),
+            (json!([policy["id"]]), &Value::Null, &[]),
+            // Nobody asked for a proof.
+            (json!([]), &identity, &[]),
+        ] {
+            let named = json!({"policies": policies, "filters": filters});
+            let table = table(json!([rule("r", named)]), json!({"policies": [policy]}));
+            let decision = ask(&table, json!({"identity": identity}));
+            assert_eq!(headers(decision), pairs(expected), "{policies} {identity}");
+        }
+    }
+
+    /// The listener has the last word; a rule that cannot be honoured has none.
+    #[test]
+    fn answers_of_the_gateway_are_edited_too() {
+        let edge = json!([set("x-by", "listener")]);
+        let own = set("x-by", "rule");
+        let also = set("x-rule", "1");
+        let redirect = json!({"type": "redirect", "status": 302, "path": {"type": "ReplaceFullPath", "value": "/b"}});
+        let respond =
+            json!({"type": "respond", "status": 200, "headers": [{"name": "x-page", "value": "1"}], "body": "a"});
+        let location = ("location", "http://a.test/b");
+        for (filters, invalid, status, expected) in [
+            (json!([own, also, redirect]), false, 302, &[location, ("x-rule", "1"), ("x-by", "listener")][..]),
+            (json!([own, also, respond]), false, 200, &[("x-page", "1"), ("x-rule", "1"), ("x-by", "listener")]),
+            (json!([own, also]), true, 500, &[("x-by", "listener")]),
+        ] {
+            let rules = json!([rule("r", json!({"filters": filters, "invalid": invalid}))]);
+            let table = table(rules, json!({"listeners": [listener("l", 80, json!({"filters": edge}))]}));
+            let decision = ask(&table, json!({}));
+            assert_eq!(decision.status, status, "{filters}");
+            assert_eq!(headers(decision), pairs(expected), "{filters}");
+        }
+    }
+
+    /// Browsers do not show pages an error without them; a preflight has its own.
+    #[test]
+    fn answers_of_the_gateway_have_the_fields_of_cors_once() {
+        let cors = json!({"type": "cors", "allow_origins": ["https://a.test"], "allow_methods": ["PUT"], "max_age": 5});
+        let rules = json!([rule("r", json!({"filters": [cors], "backends": []}))]);
+        let table = table(rules, json!({}));
+        let asked = json!([["origin", "https://a.test"], ["access-control-request-method", "PUT"]]);
+        let allowed = ("access-control-allow-origin", "https://a.test");
+        for (method, reason, expected) in [
+            ("GET", "no_backend", &[allowed, ("vary", "Origin")][..]),
+            (
+                "OPTIONS",
+                "cors_preflight",
+                &[
+                    allowed,
+                    ("access-control-allow-methods", "PUT"),
+                    ("access-control-max-age", "5"),
+                    ("vary", "Origin"),
+                ],
+            ),
+        ] {
+            let decision = ask(&table, json!({"method": method, "headers": asked}));
+            assert_eq!(decision.reason, reason);
+            assert_eq!(headers(decision), pairs(expected), "{method}");
+        }
+    }
+}

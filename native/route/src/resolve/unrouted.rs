@@ -62,3 +62,67 @@ fn ask(
     let (said, denial) = policy::judge_all(&policies, &levels, &facts, &mut passage);
     (said, denial, passage.respond)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::samples::{ask, listener, merged, pairs, rule, table};
+    use serde_json::{Value, json};
+
+    fn access(rules: Value) -> Value {
+        json!({"type": "access_authorization", "id": "AccessPolicy/a/p/authorization", "rules": rules})
+    }
+
+    /// Whether there is a rule is nobody's business who may not ask at all.
+    #[test]
+    fn a_listener_is_asked_before_a_request_has_no_rule() {
+        let fault = json!({"type": "filter_fault", "id": "HTTPFilter/a/f/fault",
+            "abort": {"status": 500, "percentage": {"numerator": 1, "denominator": 1}}});
+        let certificate = json!({"type": "access_certificate", "id": "AccessPolicy/a/p/certificate"});
+        let set = json!([{"type": "request_headers", "set": [{"name": "x-edge", "value": "1"}]}]);
+        let edge = json!([{"headers": [{"name": "x-edge", "values": ["1"]}]}]);
+        let forwarded = json!([{"headers": [{"name": "x-forwarded-for", "values": ["192.0.2.1"]}]}]);
+        for (policy, headers, status, reason, said) in [
+            (None, json!([]), 404, "no_route", 0),
+            (Some(access(json!([]))), json!([]), 403, "forbidden", 1),
+            (Some(access(json!([{"clients": ["192.0.2.0/24"]}]))), json!([]), 404, "no_route", 1),
+            (Some(access(json!([{"clients": ["192.0.3.0/24"]}]))), json!([]), 403, "forbidden", 1),
+            (Some(certificate), json!([]), 401, "unauthenticated", 1),
+            // What acts on what goes to a backend has nothing to act on.
+            (Some(fault), json!([]), 404, "no_route", 0),
+            // The listener's filters were there before; what a client says of where it comes from counts for nothing.
+            (Some(access(edge)), json!([]), 404, "no_route", 1),
+            (Some(access(forwarded.clone())), json!([]), 404, "no_route", 1),
+            (Some(access(forwarded)), json!([["x-forwarded-for", "6.6.6.6"]]), 404, "no_route", 1),
+        ] {
+            let policies: Vec<Value> = policy.into_iter().collect();
+            let named: Vec<&Value> = policies.iter().map(|policy| &policy["id"]).collect();
+            let listener = listener("l", 80, json!({"policies": named, "filters": set}));
+            let matches = json!([{"path": {"type": "Exact", "value": "/a"}}]);
+            let rules = json!([rule("r", json!({"matches": matches}))]);
+            let table = table(rules, json!({"listeners": [listener], "policies": policies}));
+            let decision = ask(&table, json!({"from": "192.0.2.1", "headers": headers}));
+            assert_eq!((decision.status, decision.reason), (status, reason), "{policies:?}");
+            assert_eq!((decision.listener.as_deref(), decision.rule), (Some("l"), None), "{policies:?}");
+            assert_eq!(decision.policies.len(), said, "{policies:?}");
+        }
+    }
+
+    /// What a listener does to its answers it does to these; of an expression there is nothing to ask.
+    #[test]
+    fn the_answer_is_edited_as_all_of_its_listener() {
+        let edits = json!({"type": "response_headers", "set": [
+            {"name": "x-by", "value": "edge"}, {"name": "x-made", "expression": "request.path"},
+        ]});
+        let respond = json!({"type": "respond", "status": 200});
+        for filters in [json!([edits]), json!([edits, respond])] {
+            for (policy, reason) in [(json!({"default_allow": true}), "no_route"), (json!({}), "forbidden")] {
+                let policy = merged(access(json!([])), policy);
+                let listener = listener("l", 80, json!({"policies": [policy["id"]], "filters": filters}));
+                let table = table(json!([]), json!({"listeners": [listener], "policies": [policy]}));
+                let decision = ask(&table, json!({}));
+                assert_eq!(decision.reason, reason, "{filters}");
+                assert_eq!(decision.response.unwrap().headers, pairs(&[("x-by", "edge")]), "{filters}");
+            }
+        }
+    }
+}

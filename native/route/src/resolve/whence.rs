@@ -57,3 +57,80 @@ pub(super) fn find<'t>(
 pub fn without_forwarded<'f>(taken_out: &[Field<'f>]) -> EditedFields<'f> {
     taken_out.iter().filter(|field| !is_forwarding_name(field.name)).copied().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Origin, Whence, find, without_forwarded};
+    use crate::samples::{Somewhere, fields, head, lines, rule, table};
+    use crate::table::{Listener, RequestHead};
+    use codec::Field;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn what_a_backend_is_told() {
+        let sent = fields(&[("X-Forwarded-For", "6.6.6.6"), ("x-a", "1"), ("X-Forwarded-Host", "edge.test")]);
+        let origin = Origin { addresses: Some(b"192.0.2.1"), scheme: b"https", host: b"a.test" };
+        let (proto, host) = ("x-forwarded-proto: https", "x-forwarded-host: a.test");
+        for (addresses, count, expected) in [
+            (origin.addresses, 3, &["x-a: 1", "x-forwarded-for: 192.0.2.1", proto, host][..]),
+            // A filter of the listener has set the last one.
+            (origin.addresses, 2, &["x-a: 1", "X-Forwarded-Host: edge.test", "x-forwarded-for: 192.0.2.1", proto]),
+            (None, 3, &["x-a: 1", proto, host]),
+        ] {
+            assert_eq!(lines(&Origin { addresses, ..origin }.tell(&sent, count)), expected, "{count}");
+        }
+    }
+
+    fn matched(name: &str, value: &str) -> Value {
+        let headers = json!([{"name": name, "value": value}]);
+        json!({"matches": [{"path": {"type": "PathPrefix", "value": "/"}, "headers": headers}]})
+    }
+
+    /// Who is not asked, whatever matches ask.
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl Whence for Nobody {
+        fn origin<'f>(&'f self, _: &Listener, _: &[Field<'f>], _: &'f [u8], _: &'f mut Vec<u8>) -> Origin<'f> {
+            panic!("asked where a request comes from");
+        }
+    }
+
+    /// A rule for clients of one address is no rule for whoever writes that address into a head.
+    #[test]
+    fn matches_see_where_a_request_comes_from_and_not_what_it_says_of_that() {
+        let rules = json!([
+            rule("here", matched("x-forwarded-for", "192.0.2.1")),
+            rule("inside", matched("x-forwarded-for", "10.0.0.1")),
+        ]);
+        let table = table(rules, json!({}));
+        let listener = table.sockets().flat_map(|socket| socket.listeners()).next().unwrap();
+        for name in ["x-forwarded-for", "X_Forwarded_For", "x-a"] {
+            let forged = fields(&[(name, "10.0.0.1")]);
+            let as_sent = head("/", &forged);
+            let taken_out = RequestHead { fields: &[], taken_out: &forged, ..as_sent };
+            for (head, sent) in [(as_sent, 1), (taken_out, 0)] {
+                let found = find(listener, &Somewhere, &head, sent).map(|found| found.rule.ir.id.clone());
+                assert_eq!(found.as_deref(), Some("here"), "{head:?}");
+            }
+        }
+        // What the listener's own filter sets is believed.
+        let set = fields(&[("x-forwarded-for", "10.0.0.1")]);
+        let found = find(listener, &Somewhere, &head("/", &set), 0).map(|found| found.rule.ir.id.clone());
+        assert_eq!(found.as_deref(), Some("inside"));
+    }
+
+    #[test]
+    fn nobody_is_asked_where_no_match_asks() {
+        let table = table(json!([rule("r", matched("x-a", "1"))]), json!({}));
+        let listener = table.sockets().flat_map(|socket| socket.listeners()).next().unwrap();
+        let sent = fields(&[("x-forwarded-for", "6.6.6.6"), ("x-a", "1")]);
+        assert!(find(listener, &Nobody, &head("/", &sent), 2).is_some());
+    }
+
+    #[test]
+    fn what_is_left_of_fields_that_are_not_forwarded() {
+        let taken_out = fields(&[("X-Forwarded-For", "1"), ("x-a", "2"), ("Forwarded", "3"), ("x.real.ip", "4")]);
+        assert_eq!(lines(&without_forwarded(&taken_out)), ["x-a: 2"]);
+    }
+}

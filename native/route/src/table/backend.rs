@@ -152,3 +152,134 @@ impl Backend {
             || self.traffic.as_ref().is_some_and(|policy| policy.invalid)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Backend, Endpoint, Locality, Nearness};
+    use crate::ir;
+    use crate::samples::{apply, endpoint, merged, rule, site, table};
+    use crate::table::State;
+    use serde_json::{Value, json};
+    use std::sync::Arc;
+
+    /// The backend `b`, with this in it.
+    fn backend(backend: Value, endpoints: Value, policies: Value) -> Arc<Backend> {
+        let backends = json!([merged(json!({"id": "b"}), backend)]);
+        let table = table(json!([]), json!({"backends": backends, "endpoints": endpoints, "policies": policies}));
+        Arc::clone(table.backends().next().unwrap())
+    }
+
+    /// What is draining serves only where nothing else does.
+    #[test]
+    fn who_may_take_a_request() {
+        let (ready, draining) = (endpoint("e", 1, json!({})), endpoint("f", 2, json!({"state": "draining"})));
+        let external = json!({"external": {"hostname": "a.test", "port": 443}});
+        for (changes, endpoints, expected, is_empty) in [
+            (json!({}), json!([ready, draining]), &["e"][..], false),
+            (json!({}), json!([draining]), &["f"], false),
+            (json!({}), json!([]), &[], true),
+            // Its addresses may come to be known at any time.
+            (external, json!([]), &["b@a.test:443"], false),
+        ] {
+            let backend = backend(changes, endpoints.clone(), json!([]));
+            assert_eq!(backend.endpoint_ids(), expected, "{endpoints}");
+            assert_eq!(backend.has_no_endpoint(), is_empty, "{endpoints}");
+        }
+    }
+
+    /// Pools and figures are kept under it: the same address goes on, another one begins anew.
+    #[test]
+    fn a_uid_is_of_an_address() {
+        let ir = |address: &str, port: u16| ir::Endpoint {
+            id: "e".to_owned(),
+            backend: "b".to_owned(),
+            address: address.parse().unwrap(),
+            port,
+            state: ir::EndpointState::Ready,
+            zones: Vec::new(),
+            nodes: Vec::new(),
+        };
+        let before = Endpoint::compile(&ir("127.0.0.1", 1), None);
+        for (endpoint, is_same) in [
+            (Endpoint::compile(&ir("127.0.0.1", 1), Some(&before)), true),
+            (Endpoint::compile(&ir("127.0.0.1", 2), Some(&before)), false),
+            (Endpoint::compile(&ir("127.0.0.2", 1), Some(&before)), false),
+            (Endpoint::compile(&ir("127.0.0.1", 1), None), false),
+            (Endpoint::external("b", before.address), false),
+        ] {
+            assert_eq!(endpoint.uid == before.uid, is_same, "{endpoint:?}");
+        }
+    }
+
+    /// What is not known is near to nothing.
+    #[test]
+    fn how_near_an_endpoint_is() {
+        let here = |zone: &str, node: &str| Locality { zone: zone.to_owned(), node: node.to_owned() };
+        for (zones, nodes, here, expected) in [
+            (json!([]), json!([]), here("z", "n"), Nearness::Anywhere),
+            (json!(["y", "z"]), json!([]), here("z", "n"), Nearness::Zone),
+            (json!(["z"]), json!(["m", "n"]), here("z", "n"), Nearness::Node),
+            (json!(["y"]), json!(["m"]), here("z", "n"), Nearness::Anywhere),
+            (json!(["n"]), json!(["z"]), here("z", "n"), Nearness::Anywhere),
+            (json!([""]), json!([""]), here("", ""), Nearness::Anywhere),
+        ] {
+            let ir = serde_json::from_value(endpoint("e", 1, json!({"zones": zones, "nodes": nodes}))).unwrap();
+            assert_eq!(Nearness::of(&ir, &here), expected, "{zones} {nodes}");
+        }
+        assert!(Nearness::Node < Nearness::Zone && Nearness::Zone < Nearness::Anywhere);
+    }
+
+    /// Addresses come and go, the rest stays; where one is chosen by hash each has its seed.
+    #[test]
+    fn an_external_host_with_the_addresses_of_now() {
+        for (balancing, seeds) in
+            [(json!({"type": "RoundRobin"}), 0), (json!({"type": "Hash", "key": [{"type": "client"}]}), 2)]
+        {
+            let policy = json!({"type": "backend_policy", "id": "p", "load_balancing": balancing});
+            let named = json!({"external": {"hostname": "a.test", "port": 443}, "policies": ["p"]});
+            let before = backend(named, json!([]), json!([policy]));
+            let address = |text: &str| Arc::new(Endpoint::external("b", text.parse().unwrap()));
+            let now = before.resolved(vec![address("127.0.0.1:443"), address("127.0.0.2:443")]);
+            assert_eq!((now.ready.len(), now.seeds.len()), (2, seeds));
+            assert_eq!((&now.id, &now.external, &now.policies), (&before.id, &before.external, &before.policies));
+            assert_eq!(now.ready[0].id, "b@127.0.0.1:443");
+            assert_eq!(now.endpoint_ids(), ["b@a.test:443"]);
+        }
+    }
+
+    /// A rule has the first word about sessions; of policies each is looked at.
+    #[test]
+    fn what_policies_say_of_it() {
+        let session = |name: &str| json!({"carrier": {"type": "Header", "name": name}});
+        let traffic = |invalid: bool| json!({"type": "backend_traffic", "id": "t", "session": session("of-backend"), "invalid": invalid});
+        let policy = |invalid: bool| json!({"type": "backend_policy", "id": "p", "invalid": invalid});
+        let of_rule = |changes: Value| -> ir::HttpRule { serde_json::from_value(rule("r", changes)).unwrap() };
+        let name = |session: Option<&ir::Session>| match session.map(|session| &session.carrier) {
+            Some(ir::SessionCarrier::Header { name }) => Some(name.clone()),
+            _ => None,
+        };
+        let named = json!({"policies": ["t", "p"]});
+        let both = backend(named.clone(), json!([]), json!([traffic(false), policy(false)]));
+        let own = of_rule(json!({"session": session("of-rule")}));
+        assert_eq!(name(both.session(&own)).as_deref(), Some("of-rule"));
+        assert_eq!(name(both.session(&of_rule(json!({})))).as_deref(), Some("of-backend"));
+        let bare = backend(json!({}), json!([]), json!([]));
+        assert_eq!(name(bare.session(&of_rule(json!({})))), None);
+        for (of_traffic, of_policy) in [(false, false), (true, false), (false, true)] {
+            let backend = backend(named.clone(), json!([]), json!([traffic(of_traffic), policy(of_policy)]));
+            assert_eq!(backend.is_invalid(), of_traffic || of_policy);
+        }
+        assert!(!bare.is_invalid());
+    }
+
+    /// Of two of a kind the first counts.
+    #[test]
+    fn the_first_policy_of_a_kind_counts() {
+        let tls = |id: &str| json!({"type": "backend_tls", "id": id, "hostname": id});
+        let backends = json!([{"id": "b", "policies": ["two", "one"]}]);
+        let site = site(json!([]), json!({"backends": backends, "policies": [tls("one"), tls("two")]}));
+        let table = apply(&mut State::default(), site).unwrap();
+        let backend = table.backends().next().unwrap();
+        assert_eq!(backend.tls.as_ref().map(|tls| &*tls.hostname), Some("two"));
+    }
+}

@@ -82,3 +82,117 @@ pub(super) fn remove_bucket(buckets: &mut AHashMap<Arc<str>, Bucket>, path: &str
         *bucket = bucket.iter().filter(|candidate| !candidate.is_of(rule)).cloned().collect();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Bucket, Candidate, first, insert_bucket, remove_bucket};
+    use crate::samples::{fields, head, merged, rule};
+    use crate::table::RequestHead;
+    use crate::table::compile::{Rule, compile_expressions};
+    use crate::table::pattern::Patterns;
+    use crate::table::state::Slots;
+    use ahash::AHashMap;
+    use serde_json::{Value, json};
+    use std::sync::Arc;
+
+    /// Each match of a rule.
+    fn candidates(id: &str, changes: Value) -> Vec<Candidate> {
+        let ir: crate::ir::HttpRule = serde_json::from_value(rule(id, changes)).unwrap();
+        let expressions = compile_expressions(&ir, &mut Patterns::default()).unwrap();
+        let rule = Arc::new(Rule::compile(ir, 0, &mut Slots::default(), expressions.filters));
+        let matches = (0..).zip(expressions.matches);
+        matches
+            .map(|(match_index, matched)| Candidate {
+                rule: Arc::clone(&rule),
+                match_index,
+                predicates: matched.predicates,
+                tag: Arc::new(()),
+            })
+            .collect()
+    }
+
+    fn one(id: &str, changes: Value, matched: Value) -> Candidate {
+        let path = json!({"path": {"type": "PathPrefix", "value": "/"}});
+        let changes = merged(changes, json!({"matches": [merged(path, matched)]}));
+        candidates(id, changes).remove(0)
+    }
+
+    /// `HTTPRouteRule.matches`: each comes before all below it, by what the specification asks in that place.
+    #[test]
+    fn the_order_of_the_specification() {
+        let named = |count: usize| {
+            let all: Vec<Value> = (0..count).map(|it| json!({"name": format!("x-{it}"), "value": "1"})).collect();
+            json!(all)
+        };
+        let expression = |value: &str| json!({"path": {"type": "RegularExpression", "value": value}});
+        let grpc =
+            |service: &str, method: &str| json!({"path": {"type": "GrpcMethod", "service": service, "method": method}});
+        let rows = [
+            one("long-pattern", json!({}), expression("/a.*long")),
+            one("short-pattern", json!({}), merged(expression("/a.*"), json!({"method": "GET", "headers": named(3)}))),
+            one("service", json!({}), grpc("abc", "")),
+            one("short-service", json!({}), grpc("ab", "long")),
+            one("short-method", json!({}), grpc("ab", "a")),
+            one("method", json!({}), json!({"method": "GET"})),
+            one("headers", json!({}), json!({"headers": named(2)})),
+            one("header", json!({}), json!({"headers": named(1), "query": named(3)})),
+            one("queries", json!({}), json!({"query": named(2)})),
+            one("query", json!({"created": 9}), json!({"query": named(1)})),
+            one("old", json!({"created": 1, "route": "z"}), json!({})),
+            one("new", json!({"created": 2, "route": "a", "index": 1}), json!({})),
+            one("later", json!({"created": 2, "route": "b", "index": 0}), json!({})),
+            one("last", json!({"created": 2, "route": "b", "index": 1}), json!({})),
+        ];
+        for (at, higher) in rows.iter().enumerate() {
+            for lower in &rows[at + 1..] {
+                assert!(higher.rank() < lower.rank(), "{} before {}", higher.rule.ir.id, lower.rule.ir.id);
+            }
+        }
+        let both = json!({"matches": [{"path": {"type": "Exact", "value": "/a"}}, {"path": {"type": "Exact", "value": "/a"}}]});
+        let both = candidates("r", both);
+        assert!(both[0].rank() < both[1].rank());
+    }
+
+    fn ids(bucket: Option<&Bucket>) -> Vec<String> {
+        bucket.into_iter().flat_map(|bucket| bucket.iter()).map(|candidate| candidate.rule.ir.id.clone()).collect()
+    }
+
+    /// In whatever order they come; what is left of none is gone.
+    #[test]
+    fn a_bucket_is_always_in_order() {
+        let rows = [
+            one("a", json!({"created": 1}), json!({"headers": [{"name": "x-a", "value": "1"}]})),
+            one("b", json!({"created": 2}), json!({})),
+            one("c", json!({"created": 3}), json!({})),
+        ];
+        let path: Arc<str> = Arc::from("/");
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]] {
+            let mut buckets = AHashMap::new();
+            for at in order {
+                insert_bucket(&mut buckets, &path, rows[at].clone());
+            }
+            assert_eq!(ids(buckets.get("/")), ["a", "b", "c"], "{order:?}");
+            let sent = fields(&[("x-a", "1")]);
+            for (head, expected) in [(head("/", &sent), "a"), (head("/", &[]), "b")] {
+                let found = first(&buckets["/"], &head).map(|found| found.rule.ir.id.clone());
+                assert_eq!(found.as_deref(), Some(expected), "{order:?}");
+            }
+            remove_bucket(&mut buckets, "/", "b");
+            remove_bucket(&mut buckets, "/other", "a");
+            assert_eq!(ids(buckets.get("/")), ["a", "c"], "{order:?}");
+            remove_bucket(&mut buckets, "/", "a");
+            remove_bucket(&mut buckets, "/", "c");
+            assert!(buckets.is_empty(), "{order:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_found_names_its_match() {
+        let path = |value: &str| json!({"path": {"type": "PathPrefix", "value": value}});
+        let both = candidates("r", json!({"matches": [path("/a"), path("/b")]}));
+        let found = both[1].found(Some(2));
+        assert_eq!((&*found.rule.ir.id, found.match_index, found.prefix_length), ("r", 1, Some(2)));
+        assert!(both[0].is_of("r") && !both[0].is_of("R"));
+        assert!(first(&both, &RequestHead { method: "PUT", ..head("/", &[]) }).is_some());
+    }
+}

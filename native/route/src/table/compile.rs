@@ -180,3 +180,113 @@ fn path_expression(path: &ir::PathMatch, patterns: &mut Patterns) -> Result<Path
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{FilterParts, PathExpression, Rule, RuleBackend, backend_at, compile_expressions, uid_of};
+    use crate::ir;
+    use crate::samples::rule;
+    use crate::table::pattern::Patterns;
+    use crate::table::state::Slots;
+    use serde_json::{Value, json};
+    use std::time::Duration;
+
+    fn compiled(changes: Value, slots: &mut Slots) -> Rule {
+        let ir: ir::HttpRule = serde_json::from_value(rule("r", changes)).unwrap();
+        let parts = compile_expressions(&ir, &mut Patterns::default()).unwrap().filters;
+        Rule::compile(ir, 7, slots, parts)
+    }
+
+    /// A rule in words a table does not have: nothing is no limit, and a rule is the same one in every table.
+    #[test]
+    fn what_a_rule_comes_to() {
+        let retry = json!({"codes": [502], "attempts": 2, "backoff_ms": 30});
+        for (changes, request, backend_request, attempts) in [
+            (json!({}), None, None, None),
+            (json!({"timeouts": {"request_ms": 5}, "retry": retry}), Some(5), None, Some(2)),
+            (json!({"timeouts": {"request_ms": 0, "backend_request_ms": 6}}), None, Some(6), None),
+        ] {
+            let rule = compiled(changes.clone(), &mut Slots::default());
+            let limits = [request, backend_request].map(|limit| limit.map(Duration::from_millis));
+            assert_eq!([rule.timeouts.request, rule.timeouts.backend_request], limits, "{changes}");
+            assert_eq!(rule.retry.as_ref().map(|retry| retry.attempts), attempts, "{changes}");
+            assert_eq!((rule.uid, rule.policies), (uid_of("r"), 7));
+            if let Some(retry) = rule.retry {
+                assert_eq!((retry.codes, retry.backoff), (vec![502], Duration::from_millis(30)));
+            }
+        }
+        assert_ne!(uid_of("r"), uid_of("s"));
+    }
+
+    /// A backend has one slot wherever it is named; of a reference that is invalid its share stays.
+    #[test]
+    fn backends_and_their_shares() {
+        let mut slots = Slots::default();
+        let backends: Vec<ir::WeightedBackend> = serde_json::from_value(json!([
+            {"backend": "a", "weight": 2}, {"weight": 1}, {"backend": "b", "weight": 0}, {"backend": "a", "weight": 3},
+            {"backend": "c", "weight": u32::MAX},
+        ]))
+        .unwrap();
+        let (compiled, total) = RuleBackend::compile(&backends, &mut slots, &mut FilterParts::default());
+        assert_eq!(total, 6 + u64::from(u32::MAX));
+        assert_eq!(compiled[0].slot, compiled[3].slot);
+        assert_eq!(
+            compiled.iter().map(|backend| backend.slot.is_none()).collect::<Vec<_>>(),
+            [false, true, false, false, false]
+        );
+        for (slot, expected) in
+            [(0, Some(0)), (1, Some(0)), (2, Some(1)), (3, Some(3)), (5, Some(3)), (6, Some(4)), (total, None)]
+        {
+            assert_eq!(backend_at(&compiled, slot).map(|(at, _)| at), expected, "{slot}");
+        }
+        assert_eq!(backend_at(&compiled[..1], 0).map(|(at, _)| at), Some(0));
+        assert!(backend_at(&[], 0).is_none());
+    }
+
+    /// Those of the rule come first, then those of its backends, each where it was written.
+    #[test]
+    fn expressions_find_their_filters() {
+        let set = |value: &str| json!({"type": "request_headers", "set": [{"name": "x", "expression": format!("'{value}'")}]});
+        let backend = |filters: Value| json!({"backend": "b", "weight": 1, "filters": filters});
+        let text = |rule: &Rule| -> Vec<String> {
+            let filters = std::iter::once(&rule.filters).chain(rule.backends.iter().map(|backend| &backend.filters));
+            let values = filters.flat_map(|filters| filters.make(crate::expression::Inputs::default));
+            values.map(|value| String::from_utf8(value.unwrap()).unwrap()).collect()
+        };
+        let all = json!({"filters": [set("a"), set("b")], "backends": [backend(json!([set("c")])), backend(json!([])), backend(json!([set("d")]))]});
+        let rule = compiled(all, &mut Slots::default());
+        assert_eq!(text(&rule), ["a", "b", "c", "d"]);
+        assert!(rule.has_expressions());
+        let of_backend = compiled(json!({"backends": [backend(json!([set("c")]))]}), &mut Slots::default());
+        assert!(of_backend.has_expressions() && !of_backend.filters.has_expressions());
+        assert!(!compiled(json!({}), &mut Slots::default()).has_expressions());
+    }
+
+    #[test]
+    fn paths_that_are_expressions() {
+        let grpc = |kind: &str, service: &str| json!({"type": "GrpcMethod", "kind": kind, "service": service});
+        for (path, expected) in [
+            (json!({"type": "Exact", "value": "("}), Ok("none")),
+            (json!({"type": "PathPrefix", "value": "("}), Ok("none")),
+            (json!({"type": "RegularExpression", "value": "/a.*"}), Ok("path")),
+            (json!({"type": "RegularExpression", "value": "("}), Err("matches[1]: ")),
+            (grpc("Exact", "("), Ok("none")),
+            (grpc("RegularExpression", ""), Ok("none")),
+            (grpc("RegularExpression", "a.*"), Ok("method")),
+            (grpc("RegularExpression", "("), Err("matches[1]: ")),
+        ] {
+            let matches = json!([{"path": {"type": "Exact", "value": "/"}}, {"path": path}]);
+            let ir: ir::HttpRule = serde_json::from_value(rule("r", json!({"matches": matches}))).unwrap();
+            let found = compile_expressions(&ir, &mut Patterns::default()).map(|found| match found.matches[1].path {
+                PathExpression::None => "none",
+                PathExpression::Path(_) => "path",
+                PathExpression::Method(_) => "method",
+            });
+            match (found, expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{path}"),
+                (Err(error), Err(expected)) => assert!(error.starts_with(expected), "{path}: {error}"),
+                (found, expected) => panic!("{path}: {found:?} {expected:?}"),
+            }
+        }
+    }
+}

@@ -404,3 +404,6 @@ impl CorsFilter {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

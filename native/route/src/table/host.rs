@@ -111,3 +111,111 @@ pub fn hostname_specificity(hostname: &str) -> (bool, usize) {
     let wildcard = hostname.starts_with("*.");
     (!wildcard && !hostname.is_empty(), hostname.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{HostTable, MAX_WILDCARD, hostname_specificity, most_specific, suffixes, with_star};
+    use crate::samples::{head, rule, table};
+    use crate::table::RequestHead;
+    use ahash::AHashMap;
+    use serde_json::{Value, json};
+
+    /// Exact, then ever shorter wildcards, then none; where the first of them has no match for the path the next one is asked.
+    #[test]
+    fn whose_routes_take_a_host() {
+        let at = |id: &str, hostnames: Value, path: &str| {
+            rule(id, json!({"hostnames": hostnames, "matches": [{"path": {"type": "PathPrefix", "value": path}}]}))
+        };
+        let rules = json!([
+            at("exact", json!(["www.a.test"]), "/exact"),
+            at("narrow", json!(["*.a.test"]), "/narrow"),
+            at("wide", json!(["*.test"]), "/wide"),
+            at("any", json!([]), "/any"),
+            at("all", json!(["www.a.test", "*.b.test"]), "/all"),
+        ]);
+        let table = table(rules, json!({}));
+        let listener = table.sockets().flat_map(|socket| socket.listeners()).next().unwrap();
+        for (host, path, expected) in [
+            ("www.a.test", "/exact", Some("exact")),
+            ("www.a.test", "/narrow", Some("narrow")),
+            ("www.a.test", "/wide", Some("wide")),
+            ("www.a.test", "/any", Some("any")),
+            ("www.a.test", "/none", None),
+            ("x.y.a.test", "/narrow", Some("narrow")),
+            ("a.test", "/narrow", None),
+            ("a.test", "/wide", Some("wide")),
+            ("test", "/wide", None),
+            ("x.a.test", "/exact", None),
+            ("other", "/any", Some("any")),
+            ("", "/any", Some("any")),
+            ("x.b.test", "/all", Some("all")),
+            ("b.test", "/all", None),
+            (".a.test", "/narrow", None),
+        ] {
+            let found = listener.hosts.find(&RequestHead { host, ..head(path, &[]) });
+            assert_eq!(found.map(|found| &*found.rule.ir.id), expected, "{host} {path}");
+        }
+        let mut rules: Vec<&str> = listener.hosts.rules().map(|rule| &*rule.ir.id).collect();
+        rules.sort_unstable();
+        assert_eq!(rules, ["all", "all", "any", "exact", "narrow", "wide"]);
+    }
+
+    /// Hosts without routes leave nothing behind that every request would pay for.
+    #[test]
+    fn hosts_go_when_nothing_is_left_of_them() {
+        let mut hosts = HostTable::default();
+        for name in ["*.a.test", "*.b.test", "c.test", "", "*.a.test"] {
+            hosts.entry(name);
+        }
+        assert_eq!((hosts.hosts.len(), hosts.wildcards), (4, 2));
+        for (name, left, wildcards) in
+            [("x.test", 4, 2), ("c.test", 3, 2), ("*.a.test", 2, 1), ("*.a.test", 2, 1), ("*.b.test", 1, 0), ("", 0, 0)]
+        {
+            hosts.update(name, |_| ());
+            assert_eq!((hosts.hosts.len(), hosts.wildcards), (left, wildcards), "{name}");
+        }
+        assert!(!hosts.asks_forwarded());
+        hosts.ask_forwarded();
+        assert!(hosts.asks_forwarded());
+    }
+
+    #[test]
+    fn the_key_that_holds_for_a_host() {
+        let keys = ["www.a.test", "*.a.test", "*.test", ""];
+        let map: AHashMap<Box<str>, &str> = keys.iter().map(|&key| (Box::from(key), key)).collect();
+        let longest = format!("{}.a.test", "x".repeat(247));
+        for (host, expected) in [
+            ("www.a.test", Some("www.a.test")),
+            ("x.a.test", Some("*.a.test")),
+            ("a.test", Some("*.test")),
+            ("test", None),
+            ("", None),
+            ("*.a.test", Some("*.a.test")),
+            (&longest, Some("*.a.test")),
+        ] {
+            assert_eq!(most_specific(&map, host).copied(), expected, "{host}");
+        }
+    }
+
+    /// However long a host is that somebody sends.
+    #[test]
+    fn suffixes_of_a_host() {
+        assert_eq!(suffixes("a.b.c").collect::<Vec<_>>(), [".b.c", ".c"]);
+        assert_eq!(suffixes(".b").count() + suffixes("a").count() + suffixes("").count(), 0);
+        assert_eq!(suffixes(&"a.".repeat(200)).count(), 127);
+        for (length, is_some) in [(1, true), (MAX_WILDCARD - 1, true), (MAX_WILDCARD, false), (1000, false)] {
+            let suffix = format!(".{}", "a".repeat(length - 1));
+            let mut space = [0; MAX_WILDCARD];
+            let found = with_star(&suffix, &mut space);
+            assert_eq!(found, is_some.then(|| format!("*{suffix}")).as_deref(), "{length}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_hostnames() {
+        let order = ["a.long.test", "a.test", "*.very.long.example.test", "*.test", ""];
+        for pair in order.windows(2) {
+            assert!(hostname_specificity(pair[0]) > hostname_specificity(pair[1]), "{pair:?}");
+        }
+    }
+}

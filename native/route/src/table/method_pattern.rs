@@ -52,3 +52,47 @@ impl MethodExpression {
         holds(&self.service, service) && holds(&self.method, method)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MethodExpression, MethodPattern};
+    use crate::ir::ValueMatchKind::{Exact, RegularExpression};
+    use crate::table::pattern::Patterns;
+
+    /// An empty part is an absent one: it holds for any, and no expression can say otherwise.
+    #[test]
+    fn parts_of_a_method() {
+        for (service, method, lengths, key) in [
+            (None, None, (0, 0), "/"),
+            (Some(""), Some(""), (0, 0), "/"),
+            (Some("a.B"), None, (3, 0), "/a.B/"),
+            (None, Some("Get"), (0, 3), "/Get"),
+            (Some("a.B"), Some("Get"), (3, 3), "/a.B/Get"),
+        ] {
+            let pattern = MethodPattern::new(service, method);
+            assert_eq!((pattern.lengths(), &*pattern.key()), (lengths, key));
+            assert!(!pattern.is_expression(Exact), "{key}");
+            assert_eq!(pattern.is_expression(RegularExpression), lengths != (0, 0), "{key}");
+        }
+    }
+
+    /// Each part is compared whole.
+    #[test]
+    fn expressions_of_a_method() {
+        let mut patterns = Patterns::default();
+        let mut part = |text: Option<&str>| text.map(|text| patterns.get(text).unwrap());
+        for (service, method, asked, expected) in [
+            (None, None, ("a", "b"), true),
+            (Some("a.*"), None, ("abc", "x"), true),
+            (Some("a.*"), None, ("xabc", "x"), false),
+            (None, Some("G.t"), ("x", "Get"), true),
+            (None, Some("G.t"), ("x", "Gets"), false),
+            (Some("a"), Some("b"), ("a", "b"), true),
+            (Some("a"), Some("b"), ("a", "a"), false),
+            (Some("a"), Some("b"), ("b", "b"), false),
+        ] {
+            let expression = MethodExpression { service: part(service), method: part(method), lengths: (0, 0) };
+            assert_eq!(expression.holds(asked.0, asked.1), expected, "{service:?} {method:?} {asked:?}");
+        }
+    }
+}

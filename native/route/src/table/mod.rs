@@ -381,3 +381,6 @@ impl Listener {
         self.hosts.find(head)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,3 +114,99 @@ impl PathTable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::samples::{apply, fields, head, rule, site};
+    use crate::table::{State, Table};
+    use serde_json::{Value, json};
+
+    fn at(id: &str, index: u32, path: Value) -> Value {
+        rule(id, json!({"index": index, "matches": [{"path": path}]}))
+    }
+
+    fn path(kind: &str, value: &str) -> Value {
+        json!({"type": kind, "value": value})
+    }
+
+    fn found(table: &Table, asked: &str) -> Option<(String, Option<usize>)> {
+        let listener = table.sockets().flat_map(|socket| socket.listeners()).next()?;
+        listener.hosts.find(&head(asked, &[])).map(|found| (found.rule.ir.id.clone(), found.prefix_length))
+    }
+
+    /// Exact, then methods, then expressions, then the longest prefix that ends where a segment does; in whatever order rules
+    /// come, and what they are when some go.
+    #[test]
+    fn which_match_takes_a_path() {
+        let rules = [
+            at("root", 0, path("PathPrefix", "/")),
+            at("a", 1, path("PathPrefix", "/a")),
+            at("a/b", 2, path("PathPrefix", "/a/b")),
+            at("exact", 3, path("Exact", "/a/b/c")),
+            at("expression", 4, path("RegularExpression", "/a/b/[c-d]")),
+            at("longer", 5, path("RegularExpression", "/a/b/[c-d]{1,1}")),
+            at("method", 6, json!({"type": "GrpcMethod", "service": "s", "method": "m"})),
+            at("of-method", 7, path("RegularExpression", "/s/.*")),
+        ];
+        let some = |id: &str, length| Some((id.to_owned(), length));
+        for turn in 0..rules.len() {
+            let mut state = State::default();
+            let order: Vec<&Value> = rules[turn..].iter().chain(&rules[..turn]).collect();
+            let table = apply(&mut state, site(json!(order), json!({}))).unwrap();
+            for (asked, expected) in [
+                ("/a/b/c", some("exact", None)),
+                ("/a/b/d", some("longer", None)),
+                ("/a/b/d/", some("a/b", Some(4))),
+                ("/a/b", some("a/b", Some(4))),
+                ("/a/bc", some("a", Some(2))),
+                ("/a/", some("a", Some(2))),
+                ("/a", some("a", Some(2))),
+                ("/ab", some("root", Some(1))),
+                ("/", some("root", Some(1))),
+                ("/s/m", some("method", None)),
+                ("/s/n", some("of-method", None)),
+                // `OPTIONS *` asks for no path.
+                ("*", None),
+            ] {
+                assert_eq!(found(&table, asked), expected, "{asked} after {turn}");
+            }
+            let gone = ["exact", "longer", "a/b", "method", "root"];
+            let table = apply(&mut state, json!({"remove": {"http_rules": gone}})).unwrap();
+            for (asked, expected) in [
+                ("/a/b/c", some("expression", None)),
+                ("/a/b", some("a", Some(2))),
+                ("/s/m", some("of-method", None)),
+                ("/x", None),
+            ] {
+                assert_eq!(found(&table, asked), expected, "{asked} after {turn}");
+            }
+            let rest = ["a", "expression", "of-method"];
+            let table = apply(&mut state, json!({"remove": {"http_rules": rest}})).unwrap();
+            assert_eq!(table.rule_uids().count(), 0, "after {turn}");
+        }
+    }
+
+    /// A shorter prefix takes what the conditions of a longer one do not.
+    #[test]
+    fn what_one_bucket_leaves_goes_to_the_next() {
+        let with = |id: &str, kind: &str, value: &str| {
+            let headers = json!([{"name": "x", "value": id}]);
+            rule(id, json!({"matches": [{"path": path(kind, value), "headers": headers}]}))
+        };
+        let rules = json!([
+            with("exact", "Exact", "/a/b"),
+            with("expression", "RegularExpression", "/a/."),
+            with("long", "PathPrefix", "/a/b"),
+            with("short", "PathPrefix", "/a"),
+            with("root", "PathPrefix", "/"),
+        ]);
+        let table = apply(&mut State::default(), site(rules, json!({}))).unwrap();
+        let listener = table.sockets().flat_map(|socket| socket.listeners()).next().unwrap();
+        for id in ["exact", "expression", "long", "short", "root"] {
+            let sent = fields(&[("x", id)]);
+            let found = listener.hosts.find(&head("/a/b", &sent)).map(|found| &*found.rule.ir.id);
+            assert_eq!(found, Some(id));
+        }
+        assert!(listener.hosts.find(&head("/a/b", &[])).is_none());
+    }
+}

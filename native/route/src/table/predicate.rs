@@ -98,3 +98,114 @@ fn header_value<'a>(head: &RequestHead<'a>, name: &[u8]) -> Option<Cow<'a, [u8]>
 pub fn query_value<'a>(query: Option<&'a str>, name: &[u8]) -> Option<Cow<'a, [u8]>> {
     query::pairs(query?).find(|pair| *pair.name() == *name).map(|pair| pair.value())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Predicates, query_value};
+    use crate::samples::{fields, head, merged};
+    use crate::table::RequestHead;
+    use crate::table::pattern::Patterns;
+    use codec::Field;
+    use serde_json::{Value, json};
+
+    fn predicates(matched: Value) -> Result<Predicates, String> {
+        let path = json!({"path": {"type": "PathPrefix", "value": "/"}});
+        let matched = serde_json::from_value(merged(path, matched)).unwrap();
+        Predicates::compile(&matched, &mut Patterns::default())
+    }
+
+    fn header(kind: &str, name: &str, value: &str) -> Value {
+        json!([{"type": kind, "name": name, "value": value}])
+    }
+
+    /// All fields of a name are one value, wherever they stand; the authority is `Host`.
+    #[test]
+    fn headers() {
+        let taken_out = fields(&[("x-a", "0"), ("TE", "trailers")]);
+        let sent = [("X-A", " 1\t"), ("x-a", "2"), ("cookie", "s=1"), ("Cookie", "t=2"), ("x-empty", "")];
+        let mut sent = fields(&sent);
+        sent.push(Field { name: b"x-raw", value: b"\xff" });
+        let head = RequestHead { taken_out: &taken_out, ..head("/", &sent) };
+        for (kind, name, value, expected) in [
+            ("Exact", "x-a", "0, 1, 2", true),
+            ("Exact", "X-a", "0, 1, 2", true),
+            ("Exact", "x-a", "1", false),
+            ("Exact", "x-a", "0,1,2", false),
+            ("Exact", "cookie", "s=1; t=2", true),
+            ("Exact", "te", "trailers", true),
+            ("Exact", "te", "Trailers", false),
+            ("Exact", "host", "a.test", true),
+            ("Exact", "x-empty", "", true),
+            ("Exact", "x-none", "", false),
+            ("RegularExpression", "x-a", "0.*2", true),
+            ("RegularExpression", "x-a", "0", false),
+            ("RegularExpression", "x-none", ".*", false),
+            // What is no text matches no expression.
+            ("RegularExpression", "x-raw", ".*", false),
+            ("RegularExpression", "x-raw", "(?s-u:.*)", false),
+        ] {
+            match predicates(json!({"headers": header(kind, name, value)})) {
+                Ok(predicates) => assert_eq!(predicates.hold(&head), expected, "{kind} {name} {value}"),
+                Err(error) => assert!(!expected, "{kind} {name} {value}: {error}"),
+            }
+        }
+    }
+
+    /// The first parameter of a name, decoded, whose case counts.
+    #[test]
+    fn query_parameters() {
+        for (query, name, expected) in [
+            (Some("a=1&a=2"), "a", Some("1")),
+            (Some("%61=b%20c+d"), "a", Some("b c d")),
+            (Some("A=1"), "a", None),
+            (Some("a"), "a", Some("")),
+            (Some("b=a"), "a", None),
+            (Some(""), "a", None),
+            (None, "a", None),
+        ] {
+            let found = query_value(query, name.as_bytes());
+            assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{query:?}");
+            for value in ["1", "b c d", ""] {
+                let predicates = predicates(json!({"query": header("Exact", name, value)})).unwrap();
+                assert_eq!(
+                    predicates.hold(&RequestHead { query, ..head("/", &[]) }),
+                    expected == Some(value),
+                    "{query:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn all_of_it_has_to_hold() {
+        let all = json!({"method": "PUT", "headers": header("Exact", "x-a", "1"), "query": header("RegularExpression", "q", "[0-9]")});
+        let predicates = predicates(all).unwrap();
+        let sent = fields(&[("x-a", "1")]);
+        let holds = RequestHead { method: "PUT", query: Some("q=1"), ..head("/", &sent) };
+        assert!(predicates.hold(&holds));
+        for less in [
+            RequestHead { method: "put", ..holds },
+            RequestHead { query: Some("q=x"), ..holds },
+            RequestHead { fields: &[], ..holds },
+        ] {
+            assert!(!predicates.hold(&less), "{less:?}");
+        }
+        assert!(self::predicates(json!({})).unwrap().hold(&head("/", &[])));
+    }
+
+    #[test]
+    fn what_asks_where_a_request_comes_from() {
+        for (name, expected) in [("X-Forwarded-For", true), ("x_real_ip", true), ("forwarded", true), ("x-a", false)] {
+            let predicates = predicates(json!({"headers": header("Exact", name, "1")})).unwrap();
+            assert_eq!(predicates.asks_forwarded(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn expressions_that_are_none() {
+        for place in ["headers", "query"] {
+            assert!(predicates(json!({place: header("RegularExpression", "x", "(")})).is_err(), "{place}");
+            assert!(predicates(json!({place: header("Exact", "x", "(")})).is_ok(), "{place}");
+        }
+    }
+}

@@ -262,3 +262,6 @@ fn socket_keys(listener: &ir::Listener) -> impl Iterator<Item = SocketKey> + use
     let addresses = listener.addresses.clone().into_iter().map(Some);
     all.into_iter().chain(addresses).map(move |address| SocketKey { transport, address, port })
 }
+
+#[cfg(test)]
+mod tests;

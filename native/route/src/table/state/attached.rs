@@ -157,3 +157,116 @@ fn hostnames_of(rule: &ir::HttpRule) -> impl Iterator<Item = &str> {
     let any = rule.hostnames.is_empty().then_some("");
     any.into_iter().chain(rule.hostnames.iter().map(String::as_str))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::samples::{apply, ask, listener, merged, question, rule, site};
+    use crate::table::{State, Table};
+    use serde_json::{Value, json};
+
+    const PORTS: [u16; 3] = [80, 81, 82];
+
+    fn attachment(id: &str, listeners: Value) -> Value {
+        json!({"id": id, "gateway": "a/g", "listeners": listeners})
+    }
+
+    /// Listeners of requests and of connections on three ports, with a rule each at the first, and one by an attachment.
+    fn state() -> State {
+        let of = |port: u16| listener(&format!("l{port}"), port, json!({}));
+        let flows = |port: u16| listener(&format!("t{port}"), port + 1000, json!({"protocol": "TCP"}));
+        let listeners: Vec<Value> = PORTS.iter().flat_map(|&port| [of(port), flows(port)]).collect();
+        let at = json!({"listeners": ["l80"], "attachments": ["at"]});
+        let carried = json!({"id": "t", "route": "t", "index": 0, "backends": [{"backend": "b", "weight": 1}]});
+        let carried = merged(carried, json!({"listeners": ["t80"], "attachments": ["at"]}));
+        let change = site(
+            json!([rule("r", at)]),
+            json!({"listeners": listeners, "l4_rules": [carried], "attachments": [attachment("at", json!(["l81", "t81"]))]}),
+        );
+        let mut state = State::default();
+        apply(&mut state, change).unwrap();
+        state
+    }
+
+    /// On which of the ports there is a rule, for requests and for connections.
+    fn attached(table: &Table) -> (Vec<u16>, Vec<u16>) {
+        let takes = |port: &u16| ask(table, json!({"bind_port": port})).reason == "forwarded";
+        let carries = |port: &u16| {
+            let connection = json!({"transport": "tcp", "bind_port": port + 1000});
+            question(connection).decide(table).reason == "forwarded"
+        };
+        (PORTS.iter().copied().filter(takes).collect(), PORTS.iter().copied().filter(carries).collect())
+    }
+
+    #[test]
+    fn rules_are_where_they_and_their_attachments_say() {
+        let of_rule = |at: Value| json!({"upsert": {"http_rules": [rule("r", at)]}});
+        for (change, requests, connections) in [
+            (json!({}), &[80, 81][..], &[80, 81][..]),
+            // Nobody sends the rules again.
+            (
+                json!({"upsert": {"attachments": [attachment("at", json!(["l82", "t81", "t82"]))]}}),
+                &[80, 82],
+                &[80, 81, 82],
+            ),
+            (json!({"upsert": {"attachments": [attachment("at", json!([]))]}}), &[80], &[80]),
+            (of_rule(json!({"listeners": ["l82"]})), &[82], &[80, 81]),
+            (of_rule(json!({"listeners": [], "attachments": ["at"]})), &[81], &[80, 81]),
+            (json!({"remove": {"http_rules": ["r"]}}), &[], &[80, 81]),
+            (json!({"remove": {"l4_rules": ["t"]}}), &[80, 81], &[]),
+        ] {
+            let table = apply(&mut state(), change.clone()).unwrap();
+            assert_eq!(attached(&table), (requests.to_vec(), connections.to_vec()), "{change}");
+        }
+    }
+
+    /// By each of its hostnames and matches, of which none is left when it goes or has others.
+    #[test]
+    fn every_place_of_a_rule_is_found_again() {
+        let places = json!({"hostnames": ["a.test", "*.b.test"], "matches": [
+            {"path": {"type": "Exact", "value": "/a"}}, {"path": {"type": "PathPrefix", "value": "/b"}},
+            {"path": {"type": "RegularExpression", "value": "/c+"}}, {"path": {"type": "GrpcMethod", "service": "d"}},
+        ]});
+        let mut state = State::default();
+        let table = apply(&mut state, site(json!([rule("r", places)]), json!({}))).unwrap();
+        let all = ["/a", "/b", "/cc", "/d/m"];
+        let found = |table: &Table| -> usize {
+            let asked = ["a.test", "x.b.test"]
+                .into_iter()
+                .flat_map(|host| all.map(|path| json!({"authority": host, "target": path})));
+            asked.filter(|asked| ask(table, asked.clone()).rule.is_some()).count()
+        };
+        assert_eq!((found(&table), table.rule_uids().count()), (8, 8));
+        let moved = json!({"hostnames": ["a.test"], "matches": [{"path": {"type": "Exact", "value": "/a"}}]});
+        let table = apply(&mut state, json!({"upsert": {"http_rules": [rule("r", moved)]}})).unwrap();
+        assert_eq!((found(&table), table.rule_uids().count()), (1, 1));
+        let table = apply(&mut state, json!({"remove": {"http_rules": ["r"]}})).unwrap();
+        assert_eq!((found(&table), table.rule_uids().count()), (0, 0));
+    }
+
+    /// Policies that a rule names hold wherever it is, also where an attachment has moved it to.
+    #[test]
+    fn policies_move_with_their_rules() {
+        let denies = json!({"type": "access_authorization", "id": "AccessPolicy/a/p/authorization"});
+        let mut state = state();
+        let at = json!({"listeners": [], "attachments": ["at"], "policies": [denies["id"]]});
+        let reasons = |table: &Table| PORTS.map(|port| ask(table, json!({"bind_port": port})).reason);
+        let table =
+            apply(&mut state, json!({"upsert": {"http_rules": [rule("r", at)], "policies": [denies]}})).unwrap();
+        assert_eq!(reasons(&table), ["no_route", "forbidden", "no_route"]);
+        let moved = json!({"upsert": {"attachments": [attachment("at", json!(["l82"]))]}});
+        assert_eq!(reasons(&apply(&mut state, moved).unwrap()), ["no_route", "no_route", "forbidden"]);
+    }
+
+    /// Lists of rules that are asked where a request comes from are told so.
+    #[test]
+    fn listeners_know_whether_a_match_asks_where_a_request_comes_from() {
+        for (name, expected) in [("x-forwarded-for", true), ("x-a", false)] {
+            let headers = json!([{"name": name, "value": "1"}]);
+            let matches = json!([{"path": {"type": "PathPrefix", "value": "/"}, "headers": headers}]);
+            let change = site(json!([rule("r", json!({"matches": matches}))]), json!({}));
+            let table = apply(&mut State::default(), change).unwrap();
+            let asks = table.sockets().flat_map(|socket| socket.listeners()).any(|it| it.hosts.asks_forwarded());
+            assert_eq!(asks, expected, "{name}");
+        }
+    }
+}

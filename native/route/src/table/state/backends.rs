@@ -251,3 +251,6 @@ impl Entry {
         found
     }
 }
+
+#[cfg(test)]
+mod tests;

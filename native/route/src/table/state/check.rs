@@ -256,3 +256,6 @@ fn backends_of(rule: &ir::HttpRule) -> impl Iterator<Item = &str> {
     });
     rule.backends.iter().filter_map(|backend| backend.backend.as_deref()).chain(mirrors)
 }
+
+#[cfg(test)]
+mod tests;

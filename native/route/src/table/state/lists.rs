@@ -184,3 +184,106 @@ fn list_of(lists: &AHashMap<ListNumber, List>, number: ListNumber, policies: &Po
 fn named(names: &[String], policies: &Policies) -> Vec<Arc<Compiled>> {
     names.iter().filter_map(|name| policies.get(name.as_str()).cloned()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Lists;
+    use crate::resolve::Decision;
+    use crate::samples::{apply, ask, listener, rule, site};
+    use crate::table::{State, Table};
+    use serde_json::{Value, json};
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    /// A list has one number as long as some rule names it; 0 is the empty one. None is used twice.
+    #[test]
+    fn numbers_of_lists() {
+        let mut lists = Lists::default();
+        let mut take = |all: &[&str]| lists.take(&names(all), ["l"].into_iter());
+        assert_eq!([take(&[]), take(&["p"]), take(&["p", "q"]), take(&["q", "p"]), take(&["p"])], [0, 1, 2, 3, 1]);
+        let join = |lists: &mut Lists| lists.join(&ahash::AHashMap::new(), &crate::table::Policies::default());
+        lists.release(1, ["l"].into_iter());
+        join(&mut lists);
+        assert_eq!(lists.take(&names(&["p"]), ["l"].into_iter()), 1);
+        for _ in 0..2 {
+            lists.release(1, ["l"].into_iter());
+        }
+        // Until the transaction is through it is there for whoever comes back.
+        assert_eq!(lists.take(&names(&["p"]), ["l"].into_iter()), 1);
+        lists.release(1, ["l"].into_iter());
+        join(&mut lists);
+        assert_eq!(lists.take(&names(&["p"]), ["l"].into_iter()), 4);
+        for number in [2, 3, 4, 4, 99] {
+            lists.release(number, if number == 4 { [].iter() } else { ["l"].iter() }.copied());
+        }
+        lists.release(4, ["l"].into_iter());
+        join(&mut lists);
+        assert!(
+            lists.numbers.is_empty() && lists.by_number.is_empty() && lists.naming.is_empty() && lists.below.is_empty()
+        );
+    }
+
+    fn access(id: &str, allow: bool) -> Value {
+        json!({"type": "access_authorization", "id": id, "default_allow": allow})
+    }
+
+    fn said(table: &Table) -> Vec<String> {
+        let Decision { policies, .. } = ask(table, json!({}));
+        policies.into_iter().map(|said| format!("{} {}", said.from, said.verdict)).collect()
+    }
+
+    const OWN: &str = "AccessPolicy/a/own/authorization";
+    const BELOW: &str = "AccessPolicy/a/below/authorization";
+
+    /// A change of a policy, of a list, of a listener: what holds is what all three say now.
+    #[test]
+    fn what_holds_after_each_change() {
+        let mut state = State::default();
+        let at = |policies: Value| json!([listener("l", 80, json!({"policies": policies}))]);
+        let of = |policies: Value| json!([rule("r", json!({"policies": policies}))]);
+        let change = site(
+            of(json!([BELOW])),
+            json!({"listeners": at(json!([OWN])), "policies": [access(OWN, true), access(BELOW, true)]}),
+        );
+        let (own, below) = ("AccessPolicy/a/own", "AccessPolicy/a/below");
+        for (change, expected) in [
+            (change, vec![format!("{below} pass")]),
+            (json!({"upsert": {"policies": [access(BELOW, false)]}}), vec![format!("{below} deny")]),
+            (json!({"upsert": {"http_rules": of(json!([]))}}), vec![format!("{own} pass")]),
+            (json!({"upsert": {"policies": [access(OWN, false)]}}), vec![format!("{own} deny")]),
+            (json!({"upsert": {"listeners": at(json!([]))}}), vec![]),
+            (json!({"upsert": {"http_rules": of(json!([OWN]))}}), vec![format!("{own} deny")]),
+            (
+                json!({"upsert": {"http_rules": of(json!([BELOW])), "listeners": at(json!([OWN]))}}),
+                vec![format!("{below} deny")],
+            ),
+            (json!({"remove": {"http_rules": ["r"]}}), vec![format!("{own} deny")]),
+            (json!({"remove": {"listeners": ["l"]}}), vec![]),
+            (json!({"upsert": {"listeners": at(json!([])), "http_rules": of(json!([]))}}), vec![]),
+        ] {
+            let table = apply(&mut state, change.clone()).unwrap();
+            assert_eq!(said(&table), expected, "{change}");
+        }
+        assert!(state.lists.joins.is_empty() && state.lists.by_number.is_empty());
+    }
+
+    /// Of a listener of connections those count that mean something there.
+    #[test]
+    fn what_is_below_a_listener() {
+        let policies = json!([access(OWN, true), {"type": "access_csrf", "id": "AccessPolicy/a/c/csrf"}]);
+        let both = json!([OWN, "AccessPolicy/a/c/csrf"]);
+        let listeners = json!([
+            listener("l", 80, json!({"policies": both})),
+            listener("t", 81, json!({"protocol": "TCP", "policies": both}))
+        ]);
+        let change = site(json!([rule("r", json!({}))]), json!({"listeners": listeners, "policies": policies}));
+        let table = apply(&mut State::default(), change).unwrap();
+        for (id, expected) in [("l", 2), ("t", 1)] {
+            let all: Vec<_> =
+                table.sockets().flat_map(|socket| socket.listeners()).filter(|it| it.id() == id).collect();
+            assert_eq!(all[0].policies_without_rule().map_or(0, |joined| joined.policies.len()), expected, "{id}");
+        }
+    }
+}

@@ -135,3 +135,149 @@ fn named_in(transaction: &Transaction) -> impl Iterator<Item = Naming<'_>> {
 fn ids(ids: &[String]) -> AHashSet<&str> {
     ids.iter().map(String::as_str).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::samples::{apply, listener, merged, rule, site};
+    use crate::table::State;
+    use serde_json::{Value, json};
+
+    fn carried(policies: Value) -> Value {
+        json!({"id": "t", "route": "t", "index": 0, "listeners": ["tcp"], "policies": policies})
+    }
+
+    /// Everything names the policy that means something there: `p` is of backends, `q` of requests and connections, `k` has a
+    /// secret, `s` a backend.
+    fn state() -> State {
+        let mut state = State::default();
+        let listeners =
+            json!([listener("l", 80, json!({"policies": ["q"]})), listener("tcp", 53, json!({"protocol": "TCP"})),]);
+        let mut change = site(
+            json!([rule("r", json!({"policies": ["q"]}))]),
+            json!({"listeners": listeners, "l4_rules": [carried(json!(["q"]))],
+            "backends": [{"id": "b", "policies": ["p"]}, {"id": "asked"}],
+            "policies": [
+                {"type": "backend_tls", "id": "p", "hostname": "b"},
+                {"type": "access_authorization", "id": "q"},
+                {"type": "access_api_key", "id": "k", "keys": "keys"},
+                service("asked"),
+            ]}),
+        );
+        change["secrets"] = json!({"policy_secrets": [{"id": "keys", "data": ""}]});
+        apply(&mut state, change).unwrap();
+        state
+    }
+
+    fn service(backend: &str) -> Value {
+        json!({"type": "external_auth", "id": "s", "service": {"backend": backend, "protocol": "http", "timeout_ms": 1}})
+    }
+
+    fn refused(change: Value) -> Option<String> {
+        apply(&mut state(), change).err()
+    }
+
+    /// A policy is never skipped: where it is not there, or means nothing, nothing goes on.
+    #[test]
+    fn what_may_be_named_where() {
+        for (kind, upserted, expected) in [
+            (
+                "listeners",
+                listener("n", 90, json!({"policies": ["x"]})),
+                Some("listener n: names the unknown policy x"),
+            ),
+            ("http_rules", rule("s", json!({"policies": ["x"]})), Some("http_rule s: names the unknown policy x")),
+            ("l4_rules", carried(json!(["x"])), Some("l4_rule t: names the unknown policy x")),
+            ("backends", json!({"id": "c", "policies": ["x"]}), Some("backend c: names the unknown policy x")),
+            (
+                "listeners",
+                listener("n", 90, json!({"policies": ["p"]})),
+                Some("listener n: names the policy p, which has no meaning there"),
+            ),
+            (
+                "http_rules",
+                rule("s", json!({"policies": ["p"]})),
+                Some("http_rule s: names the policy p, which has no meaning there"),
+            ),
+            ("l4_rules", carried(json!(["k"])), Some("l4_rule t: names the policy k, which has no meaning there")),
+            (
+                "backends",
+                json!({"id": "c", "policies": ["q"]}),
+                Some("backend c: names the policy q, which has no meaning there"),
+            ),
+            ("http_rules", rule("s", json!({"policies": ["q", "k"]})), None),
+            (
+                "policies",
+                json!({"type": "access_authorization", "id": "p"}),
+                Some("policy p: is of another type than before: it needs another id"),
+            ),
+            ("policies", json!({"type": "backend_tls", "id": "p", "hostname": "c"}), None),
+        ] {
+            assert_eq!(refused(json!({"upsert": {kind: [upserted]}})).as_deref(), expected);
+        }
+    }
+
+    /// What stays names it still, unless it goes in the same transaction or says otherwise there.
+    #[test]
+    fn what_cannot_go() {
+        let gone = json!({"policies": ["q"]});
+        let all = json!({"listeners": [listener("l", 80, json!({}))], "http_rules": [rule("r", json!({}))], "l4_rules": [carried(json!([]))]});
+        let without = |kind: &str| {
+            let mut all = all.clone();
+            all.as_object_mut().unwrap().remove(kind);
+            all
+        };
+        for (removed, upserted, expected) in [
+            (gone.clone(), all.clone(), None),
+            (gone.clone(), without("listeners"), Some("policy q: is removed but listener l names it")),
+            (gone.clone(), without("http_rules"), Some("policy q: is removed but http_rule r names it")),
+            (gone.clone(), without("l4_rules"), Some("policy q: is removed but l4_rule t names it")),
+            (merged(gone.clone(), json!({"http_rules": ["r"]})), without("http_rules"), None),
+            (gone, json!({"policies": [{"type": "access_authorization", "id": "q"}]}), None),
+            (json!({"policies": ["p"]}), json!({}), Some("policy p: is removed but backend b names it")),
+            (json!({"policies": ["p"]}), json!({"backends": [{"id": "b"}]}), None),
+            (json!({"policies": ["k", "s"]}), json!({}), None),
+        ] {
+            let change = json!({"remove": removed, "upsert": upserted});
+            assert_eq!(refused(change.clone()).as_deref(), expected, "{change}");
+        }
+    }
+
+    /// Without what it needs a policy would hold for nobody, or for everybody.
+    #[test]
+    fn what_a_policy_needs_is_there() {
+        let keys = json!({"type": "access_api_key", "id": "k", "keys": "others"});
+        for (change, expected) in [
+            (
+                json!({"upsert": {"policies": [keys]}}),
+                Some("policy k: needs the policy secret others, which is not there"),
+            ),
+            (
+                json!({"upsert": {"policies": [keys]}, "secrets": {"policy_secrets": [{"id": "others", "data": ""}]}}),
+                None,
+            ),
+            (
+                json!({"upsert": {"policies": [service("x")]}}),
+                Some("policy s: needs the backend x, which is not there"),
+            ),
+            (
+                json!({"remove": {"policy_secrets": ["keys"]}}),
+                Some("policy k: needs the policy secret keys, which is not there"),
+            ),
+            (json!({"remove": {"policy_secrets": ["keys"], "policies": ["k"]}}), None),
+            (json!({"remove": {"backends": ["asked"]}}), Some("policy s: needs the backend asked, which is not there")),
+            (
+                json!({"full": true, "upsert": {"policies": [keys]}}),
+                Some("policy k: needs the policy secret others, which is not there"),
+            ),
+        ] {
+            assert_eq!(refused(change.clone()).as_deref(), expected, "{change}");
+        }
+    }
+
+    #[test]
+    fn what_a_policy_writes_is_looked_at() {
+        let fault = json!({"type": "filter_fault", "id": "f", "abort": {"status": 99, "percentage": {"numerator": 1, "denominator": 1}}});
+        let error = refused(json!({"upsert": {"policies": [fault]}}));
+        assert_eq!(error.as_deref(), Some("policy f: abort.status: 99 is no status of an answer"));
+    }
+}

@@ -159,3 +159,63 @@ fn is_authority(name: &str) -> bool {
 fn is_scheme_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::check_filters;
+    use crate::ir::Filter;
+    use serde_json::{Value, json};
+
+    fn refused(filter: Value) -> Option<String> {
+        let filters: Vec<Filter> = serde_json::from_value(json!([{"type": "respond", "status": 200}, filter])).unwrap();
+        check_filters("backends[2].", &filters).err()
+    }
+
+    /// Who reads the log finds the very place. What each kind may have is in the tests of the folder.
+    #[test]
+    fn the_place_is_told() {
+        let cookie = |cookie: Value| json!({"type": "response_rewrite", "cookies": [{}, cookie]});
+        let set = |name: &str, value: &str| json!([{"name": "x", "value": "1"}, {"name": name, "value": value}]);
+        for (filter, place) in [
+            (json!({"type": "request_headers", "set": set("x y", "1")}), "set[1]"),
+            (json!({"type": "request_headers", "add": set("x", "\n")}), "add[1].value"),
+            (json!({"type": "request_headers", "remove": ["x", ""]}), "remove[1]"),
+            (json!({"type": "request_headers", "set": set("host", "a b")}), "set[1].value"),
+            (json!({"type": "redirect", "status": 302, "hostname": ""}), "hostname"),
+            (json!({"type": "redirect", "status": 300, "scheme": "a:b"}), "scheme"),
+            (json!({"type": "redirect", "status": 400}), "status"),
+            (json!({"type": "rewrite", "path": {"type": "ReplaceFullPath", "value": "/\u{e9}"}}), "path"),
+            (
+                json!({"type": "mirror", "backend": "b", "percentage": {"numerator": 0, "denominator": 0}}),
+                "percentage.denominator",
+            ),
+            (
+                json!({"type": "mirror", "backend": "b", "percentage": {"numerator": 1, "denominator": 1}, "hostname": "a b"}),
+                "hostname",
+            ),
+            (json!({"type": "cors", "max_age": 1, "expose_headers": ["*", "x y"]}), "expose_headers[1]"),
+            (json!({"type": "respond", "status": 304, "body": "a"}), "body"),
+            (cookie(json!({"domain": {"value": "a;b"}})), "cookies[1]"),
+            (cookie(json!({"same_site": "Lax; Secure"})), "cookies[1]"),
+        ] {
+            let error = refused(filter.clone()).unwrap_or_default();
+            assert!(error.starts_with(&format!("backends[2].filters[1].{place}: ")), "{filter}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_written() {
+        for filter in [
+            json!({"type": "request_headers", "set": [{"name": "Host", "value": " a.test:80 "}], "remove": [":authority"]}),
+            json!({"type": "response_headers", "add": [{"name": "host", "value": "no host"}]}),
+            json!({"type": "redirect", "status": 399, "scheme": "coap+tcp", "path": {"type": "ReplacePrefixMatch", "value": ""}}),
+            json!({"type": "rewrite", "host_from": "x-host", "substitution": {"pattern": "a", "replacement": r"\0"}}),
+            json!({"type": "mirror", "backend": "b", "percentage": {"numerator": 9, "denominator": 1}, "hostname": "a.test"}),
+            json!({"type": "respond", "status": 204}),
+            json!({"type": "respond", "status": 599, "body": "\u{0}"}),
+            json!({"type": "response_rewrite", "location": [{"prefix": "a", "replacement": ""}], "cookies": [{"path": {"value": "/a,b"}}]}),
+        ] {
+            assert_eq!(refused(filter.clone()), None, "{filter}");
+        }
+    }
+}

@@ -125,3 +125,116 @@ fn check_client(policy: &ir::Policy) -> Result<(), String> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::MAX_MILLISECONDS;
+    use super::check_policy;
+    use crate::samples::merged;
+    use serde_json::{Value, json};
+
+    fn refused(kind: &str, changes: Value) -> Option<String> {
+        let policy = merged(json!({"type": kind, "id": "p"}), changes);
+        check_policy(&serde_json::from_value(policy).expect("a policy")).err()
+    }
+
+    fn active(question: Value) -> Value {
+        json!({"question": question, "interval_ms": 1, "timeout_ms": 1, "unhealthy_after": 1, "healthy_after": 1})
+    }
+
+    /// One that no clock reaches is told by its name, wherever it stands.
+    #[test]
+    fn times() {
+        let traffic = |interval: u64, least: u64| json!({"retry_budget": {"percent": 1, "interval_ms": interval, "min_count": 1, "min_interval_ms": least}});
+        let passive = |time: u64| json!({"consecutive_errors": 1, "eject_for_ms": time, "max_ejected_percent": 1});
+        let asked = |interval: u64, timeout: u64| {
+            merged(active(json!({"type": "tcp"})), json!({"interval_ms": interval, "timeout_ms": timeout}))
+        };
+        let delay =
+            |time: u64| json!({"delay": {"milliseconds": time, "percentage": {"numerator": 1, "denominator": 1}}});
+        let rows = |time: u64| {
+            [
+                ("backend_policy", json!({"slow_start_ms": time}), "slow_start_ms"),
+                ("backend_policy", json!({"retry_within_ms": time}), "retry_within_ms"),
+                ("backend_policy", json!({"timeouts": {"connect_ms": time}}), "timeouts.connect_ms"),
+                ("backend_policy", json!({"timeouts": {"idle_ms": time}}), "timeouts.idle_ms"),
+                ("backend_policy", json!({"timeouts": {"first_byte_ms": time}}), "timeouts.first_byte_ms"),
+                ("backend_policy", json!({"passive": passive(time)}), "passive.eject_for_ms"),
+                ("backend_policy", json!({"active": asked(time, 1)}), "active.interval_ms"),
+                ("backend_policy", json!({"active": asked(1, time)}), "active.timeout_ms"),
+                ("backend_traffic", traffic(time, 1), "retry_budget.interval_ms"),
+                ("backend_traffic", traffic(1, time), "retry_budget.min_interval_ms"),
+                ("client_connections", json!({"max_duration_ms": time}), "max_duration_ms"),
+                ("client_timeouts", json!({"head_ms": time}), "head_ms"),
+                ("client_timeouts", json!({"idle_ms": time}), "idle_ms"),
+                ("client_timeouts", json!({"request_ms": time}), "request_ms"),
+                ("client_body", json!({"timeout_ms": time}), "timeout_ms"),
+                ("filter_fault", delay(time), "delay.milliseconds"),
+            ]
+        };
+        for (kind, changes, name) in rows(MAX_MILLISECONDS + 1) {
+            let expected = format!("{name}: {} is more than {MAX_MILLISECONDS}", MAX_MILLISECONDS + 1);
+            assert_eq!(refused(kind, changes), Some(expected));
+        }
+        for (kind, changes, name) in rows(MAX_MILLISECONDS) {
+            assert_eq!(refused(kind, changes), None, "{kind} {name}");
+        }
+    }
+
+    /// Nothing ends the line, the field or the attribute that it is written into.
+    #[test]
+    fn what_is_written() {
+        let http =
+            |path: &str, host: &str| json!({"active": active(json!({"type": "http", "path": path, "host": host}))});
+        let session = |carrier: Value| json!({"session": {"carrier": carrier}});
+        let cookie = |path: &str| session(json!({"type": "Cookie", "name": "s", "path": path}));
+        let service = |changes: Value| json!({"service": merged(json!({"backend": "b", "protocol": "http", "timeout_ms": 1}), changes)});
+        let fault = |status: u16, parts: u32| json!({"abort": {"status": status, "percentage": {"numerator": 1, "denominator": parts}}});
+        let page = |page: Value| json!({"pages": [merged(json!({"statuses": [], "content": {"type": "body", "content_type": "text/html", "body": ""}}), page)]});
+        let elsewhere =
+            |path: &str| page(json!({"content": {"type": "service", "backend": "b", "path": path, "timeout_ms": 1}}));
+        let of_type = |text: &str| page(json!({"content": {"type": "body", "content_type": text, "body": ""}}));
+        for (kind, changes, place) in [
+            ("backend_policy", http("/a?b=c", "a.test"), None),
+            ("backend_policy", http("a", ""), Some("active.question.path: ")),
+            ("backend_policy", http("/a b", ""), Some("active.question.path: ")),
+            ("backend_policy", http("/a#b", ""), Some("active.question.path: ")),
+            ("backend_policy", http("/", "a b"), Some("active.question.host: ")),
+            ("backend_policy", json!({"session_cookie": {"domain": "a.test"}}), None),
+            ("backend_policy", json!({"session_cookie": {"domain": "a;b"}}), Some("session_cookie.domain: ")),
+            ("backend_traffic", cookie("/a"), None),
+            ("backend_traffic", cookie("a"), Some("session.carrier.path: ")),
+            ("backend_traffic", cookie("/;a"), Some("session.carrier.path: ")),
+            ("backend_traffic", session(json!({"type": "Header", "name": "x y"})), Some("session.carrier.name[0]: ")),
+            ("external_auth", service(json!({"method": "HEAD", "host": "a.test:80"})), None),
+            ("external_auth", service(json!({"method": "G T"})), Some("service.method: ")),
+            ("external_auth", service(json!({"host": "a b"})), Some("service.host: ")),
+            (
+                "external_auth",
+                service(json!({"set_headers": [{"name": "x", "value": "\n"}]})),
+                Some("service.set_headers[0].value: "),
+            ),
+            ("access_external", service(json!({"method": "G T"})), Some("service.method: ")),
+            ("access_external", json!({}), None),
+            ("filter_fault", fault(503, 1), None),
+            ("filter_fault", fault(199, 1), Some("abort.status: ")),
+            ("filter_fault", fault(600, 1), Some("abort.status: ")),
+            ("filter_fault", fault(503, 0), Some("percentage.denominator: ")),
+            ("filter_error_pages", page(json!({"status": 503})), None),
+            ("filter_error_pages", page(json!({"status": 204})), Some("pages[0].status: ")),
+            ("filter_error_pages", page(json!({"status": 600})), Some("pages[0].status: ")),
+            ("filter_error_pages", of_type(""), Some("pages[0].content.content_type: ")),
+            ("filter_error_pages", of_type("a\r\nb: c"), Some("pages[0].content.content_type: ")),
+            ("filter_error_pages", elsewhere("/a"), None),
+            ("filter_error_pages", elsewhere("a"), Some("pages[0].content.path: ")),
+            ("filter_error_pages", elsewhere("/a b"), Some("pages[0].content.path: ")),
+            ("client_certificate_header", json!({"header": "x-cert"}), None),
+            ("client_certificate_header", json!({"header": "x cert"}), Some("header: ")),
+            ("client_certificate_header", json!({"header": "", "off": true}), None),
+        ] {
+            let error = refused(kind, changes.clone());
+            assert_eq!(error.is_some(), place.is_some(), "{kind} {changes}: {error:?}");
+            assert!(error.unwrap_or_default().starts_with(place.unwrap_or_default()), "{kind} {changes}");
+        }
+    }
+}
