@@ -129,6 +129,7 @@ class Terminal:
     def __init__(self, *arguments: str, **environment: str) -> None:
         self.process, self._master = pty.fork()
         if self.process == 0:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # as what a script starts in the background has it
             os.environ.update({"TERM": "xterm", "COLUMNS": "120", "LINES": "24", **environment})
             os.execv(sys.executable, [*PROGRAM, *arguments])
         self.text = ""
@@ -154,8 +155,9 @@ class Terminal:
 
     def end(self) -> int:
         """Wait for its end; returns the exit status."""
+        deadline = time.monotonic() + LIMIT
         while self._read():
-            pass
+            assert time.monotonic() < deadline, self.text[-3000:]
         _, status = os.waitpid(self.process, 0)
         return os.waitstatus_to_exitcode(status)
 

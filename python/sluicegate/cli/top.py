@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import signal
 import sys
 import time
 
@@ -16,6 +15,7 @@ from sluicegate.processes.settings import DEFAULT_ADMIN, load_offline_settings
 from sluicegate.words import one_line
 
 from .exit_status import ExitStatus
+from .interrupts import end_by_signals
 from .manifests import COLOR
 from .options import Command, Option
 from .output import OUTPUT, write_lines
@@ -67,7 +67,7 @@ def _run(given: argparse.Namespace) -> int:
         address, interval = _address(given.paths), _interval(given.interval)
     except (ValueError, OSError) as error:
         return refuse(str(error))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_by_signals()
     try:
         watch = _Watch(address, given.sort, given.filter or "")
         seen = is_terminal(sys.stdout) and is_terminal(sys.stdin) and os.environ.get("TERM") != "dumb"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 
 from sluicegate.processes.serve.follow import changes
 
 from .exit_status import ExitStatus
+from .interrupts import end_by_signals
 
 
 def watched(paths: Sequence[str], job: Callable[[], object]) -> int:
@@ -20,7 +20,7 @@ def watched(paths: Sequence[str], job: Callable[[], object]) -> int:
         paths: files and directories, as the commands take them.
         job: what is done; it writes what it finds.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_by_signals()
     try:
         asyncio.run(_again(paths, job))
     except KeyboardInterrupt:
