@@ -58,3 +58,33 @@ fn decode(text: &[u8]) -> Cow<'_, [u8]> {
     }
     Cow::Owned(decoded)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::pairs;
+
+    /// As forms write them: what is no escape stays as it is, and of several `=` the first one counts.
+    #[test]
+    fn pairs_of_a_query() {
+        for (query, expected) in [
+            ("a=1&b=2", &[("a", "1"), ("b", "2")][..]),
+            ("a=1&a=2", &[("a", "1"), ("a", "2")]),
+            ("a", &[("a", "")]),
+            ("a=b=c", &[("a", "b=c")]),
+            ("=1", &[("", "1")]),
+            ("a=1&&b", &[("a", "1"), ("", ""), ("b", "")]),
+            ("%61+b=c%20d%2B", &[("a b", "c d+")]),
+            ("a=%&b=%4&c=%zz&d=%2", &[("a", "%"), ("b", "%4"), ("c", "%zz"), ("d", "%2")]),
+            // What an escape comes to separates nothing and is no escape again.
+            ("a%26b%3Dc=%2541", &[("a&b=c", "%41")]),
+            ("", &[("", "")]),
+        ] {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let found: Vec<_> = pairs(query).map(|pair| (text(&pair.name()), text(&pair.value()))).collect();
+            assert_eq!(found, crate::samples::pairs(expected), "{query}");
+            let written: Vec<&str> = pairs(query).map(|pair| pair.written).collect();
+            assert_eq!(written.join("&"), query);
+        }
+        assert_eq!(&*pairs("a=%ff").next().unwrap().value(), b"\xff");
+    }
+}

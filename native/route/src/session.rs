@@ -27,3 +27,36 @@ pub fn removal(session: &Session, fields: &[Field<'_>]) -> Option<Removal> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{removal, sent};
+    use crate::ir::{Session, SessionCarrier};
+    use crate::policy::Removal;
+    use crate::samples::fields;
+
+    fn session(carrier: SessionCarrier) -> Session {
+        Session { carrier, absolute_timeout_ms: 0 }
+    }
+
+    /// What a backend may take for the carrier goes, also where it is not read as one.
+    #[test]
+    fn what_a_client_says_of_its_session() {
+        let cookie = session(SessionCarrier::Cookie { name: "s".to_owned(), path: "/".to_owned(), permanent: false });
+        let header = session(SessionCarrier::Header { name: "x-s".to_owned() });
+        let of_cookie = || Some(Removal::Cookie("s".to_owned()));
+        let of_header = || Some(Removal::Field("x-s".into()));
+        for (session, given, expected, removed) in [
+            (&cookie, &[("Cookie", "a=1; s=one"), ("cookie", "s=two")][..], &["one", "two"][..], of_cookie()),
+            (&cookie, &[("cookie", "a=1; S=one"), ("x-s", "one")], &[], None),
+            (&header, &[("X-S", "one"), ("cookie", "x-s=two"), ("x-s", "three")], &["one", "three"], of_header()),
+            (&header, &[("x_s", "one")], &[], of_header()),
+            (&header, &[("x-t", "one")], &[], None),
+        ] {
+            let given = fields(given);
+            let found: Vec<_> = sent(session, &given).map(String::from_utf8_lossy).collect();
+            assert_eq!(found, expected, "{given:?}");
+            assert_eq!(removal(session, &given), removed, "{given:?}");
+        }
+    }
+}
