@@ -238,17 +238,23 @@ fn what_is_not_read_ends_the_connection() {
     }
 }
 
-/// What cannot be made whole is broken off, and who is gone costs no backend a request.
+/// What cannot be made whole is broken off.
 #[test]
 fn what_is_not_whole() {
     run(false, async {
-        let gateway =
-            Gateway::says(&["HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\nhi"], &[], Vec::new())
-                .await;
-        let done = gateway.serve("GET /app", Body::None).await;
+        let part = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\nhi";
+        let done = Gateway::says(&[part], &[], Vec::new()).await.serve("GET /app", Body::None).await;
         assert!(done.end.starts_with("broken upstream_"), "{}", done.end);
         assert_eq!(done.told, format!("head 200, body hi, {}", done.end));
+    });
+}
 
+/// Who is gone costs no backend a request, not even over a connection that is there.
+#[test]
+fn who_is_gone_is_not_asked_for() {
+    run(false, async {
+        let gateway = Gateway::says(&[OK, OK, OK], &[], Vec::new()).await;
+        assert_eq!(gateway.serve("GET /app", Body::None).await.end, "complete");
         let gone = Told { gone: true, ..Told::default() };
         let done = gateway.serve_to(gone, "GET /app", Source::new(Body::None)).await;
         assert_eq!(done.said(), ("broken client_gone", "broken client_gone"));
