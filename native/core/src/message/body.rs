@@ -14,7 +14,7 @@ use codec::WireError;
 use http::header::{HeaderMap, HeaderName};
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 /// One piece of a body.
@@ -237,7 +237,7 @@ pub async fn pump_for<Source: BodySource, Sink: BodySink, T: Tap>(
         let piece = match poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
             Poll::Ready(piece) => piece,
             Poll::Pending => {
-                while_watched(watch, sink.flush()).await?;
+                watched(watch, pin!(sink.flush())).await?;
                 tap.waits();
                 while_there(sink, next).await.map_err(PumpError::Sink)?
             }
@@ -247,23 +247,25 @@ pub async fn pump_for<Source: BodySource, Sink: BodySink, T: Tap>(
         };
         moved += piece.as_slice().len() as u64;
         tap.piece(&piece);
-        while_watched(watch, sink.write(piece)).await?;
+        watched(watch, pin!(sink.write(piece))).await?;
         tap.settle().await;
         watch.moved();
     }
     tap.end();
     let trailers = source.take_trailers().map(|trailers| tap.trailers(trailers));
-    while_watched(watch, sink.finish(trailers)).await?;
+    watched(watch, pin!(sink.finish(trailers))).await?;
     Ok(moved)
 }
 
-/// Wait for a sink for as long as who is watched is there.
-async fn while_watched(
+/// Wait for a sink for as long as who is watched is there. Where it does not wait it costs a branch: nothing is moved.
+fn watched<F: Future<Output = Result<(), BodyError>>>(
     watch: &mut impl Watch,
-    given: impl Future<Output = Result<(), BodyError>>,
-) -> Result<(), PumpError> {
-    let given = unless_gone(given, |context| watch.poll_gone(context)).await;
-    given.map_err(PumpError::Source)?.map_err(PumpError::Sink)
+    mut given: Pin<&mut F>,
+) -> impl Future<Output = Result<(), PumpError>> {
+    poll_fn(move |context| match given.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(done.map_err(PumpError::Sink)),
+        Poll::Pending => watch.poll_gone(context).map(|left| Err(PumpError::Source(left))),
+    })
 }
 
 #[cfg(test)]
