@@ -95,7 +95,7 @@ class Reporter:
         for kind, number in sorted(step.refresh.ignored.items()):
             yield f"  not read: {number} of {kind}, a kind that the gateway has no use for"
         if admin is not None:
-            yield f"Admin: http://{admin}/ (healthz, readyz, metrics, config)"
+            yield f"Admin: http://{admin}/ (a page for people; healthz, readyz, metrics, config)"
         yield from hints
         if tries:
             yield from (f"Try: {command}" for command in try_lines(self._listeners))
