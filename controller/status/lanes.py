@@ -41,12 +41,13 @@ class Lanes:
         """Objects that wait to be written or are being written."""
         return len(self._others) + len(self._routes) + len(self._busy)
 
-    def push(self, key: ObjectKey, now: float) -> None:
-        """An object has to be looked at."""
+    def push(self, key: ObjectKey, now: float, *, comes: bool = False) -> None:
+        """An object has to be looked at; `comes`: somebody has just made or changed it."""
         if key.kind not in ROUTE_KINDS:
             self._others[key] = None
-        elif key not in self._routes:
-            self._routes[key] = None
+            return
+        self._routes.setdefault(key)
+        if comes:
             self._came = now
 
     def drop(self, key: ObjectKey) -> None:

@@ -92,13 +92,14 @@ class StatusWriter:
         if version and known is not None and known.version == version:
             return  # what was written here, or listed again
         generation, status = metadata.get("generation"), document.get("status")
-        self._live[key] = _Live(
+        live = self._live[key] = _Live(
             str(document.get("apiVersion", "")),
             version,
             generation if isinstance(generation, int) else 0,
             _packed(status if isinstance(status, dict) else None),
         )
-        self._push(key)
+        # A status that was written here is often told before the write is answered: that is no route that comes.
+        self._push(key, comes=known is None or known.generation != live.generation)
 
     def handle(self, event: Event) -> None:
         """Forget what is deleted."""
@@ -130,9 +131,9 @@ class StatusWriter:
             for _ in range(WORKERS):
                 group.create_task(self._work())
 
-    def _push(self, key: ObjectKey) -> None:
+    def _push(self, key: ObjectKey, *, comes: bool = False) -> None:
         if self._leading:
-            self._lanes.push(key, asyncio.get_running_loop().time())
+            self._lanes.push(key, asyncio.get_running_loop().time(), comes=comes)
             self._ready.set()
 
     async def _work(self) -> None:

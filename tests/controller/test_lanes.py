@@ -15,7 +15,7 @@ def route(number: int) -> ObjectKey:
 def with_routes(count: int) -> Lanes:
     lanes = Lanes()
     for number in range(count):
-        lanes.push(route(number), 0.0)
+        lanes.push(route(number), 0.0, comes=True)
     return lanes
 
 
@@ -55,7 +55,7 @@ def test_each_write_is_followed_by_a_rest_while_routes_go_on_coming() -> None:
     assert lanes.take(0.011) is None
     key = lanes.take(due)
     assert key is not None
-    lanes.push(route(BURST + 5), due)
+    lanes.push(route(BURST + 5), due, comes=True)
     assert lanes.written(key, 30.0, due) == due + LONGEST
 
 
@@ -64,7 +64,10 @@ def test_once_no_route_comes_any_more_what_is_left_of_a_burst_is_written_without
     last = route(BURST + 4)
     assert [lanes.take(now) for _ in range(ROUTE_WORKERS + 1)] == [last, route(0), None]
     assert lanes.written(last, 0.01, now + 0.01) <= now + 0.01
-    assert lanes.take(now + 0.01) == route(BURST + 3)
+    lanes.push(last, now + 0.01)  # as its own write is told: nobody made a route
+    assert lanes.take(now + 0.01) == last
+    assert lanes.written(route(0), 0.01, now + 0.02) <= now + 0.02
+    assert lanes.take(now + 0.02) == route(1)
 
 
 def test_an_object_is_not_written_twice_at_once() -> None:

@@ -507,3 +507,21 @@ def test_a_status_that_is_being_written_ends_with_the_leadership() -> None:
         await server.wait(lambda: bool(status_of(server, "gateways", "default", "gateway").get("listeners")))
 
     asyncio.run(with_loop(test))
+
+
+def test_the_echo_of_a_status_is_no_route_that_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is often told before the write is answered; were it one, a burst would be written with rests to its end."""
+    told: list[bool] = []
+
+    async def follow() -> None:
+        client: Any = None
+        writer = StatusWriter(client, NAME, lambda *_, **__: None)
+        monkeypatch.setattr(writer._lanes, "push", lambda _key, _now, *, comes: told.append(comes))
+        writer.lead(True)
+        metadata = {"namespace": "default", "name": "route"}
+        for generation, version, status in ((1, "1", None), (1, "2", {"parents": []}), (2, "3", None), (2, "4", None)):
+            found = {**metadata, "generation": generation, "resourceVersion": version}
+            writer.seen("HTTPRoute", {"metadata": found, "status": status})
+
+    asyncio.run(follow())
+    assert told == [True, False, True, False]
