@@ -98,6 +98,7 @@ Code = Literal[
     "unused-policy",
     "policy-part-unused",
     "no-client-validation",
+    "no-credential",
     "policy-ref-not-found",
     "invalid-policy-ref",
     "weak-credential",

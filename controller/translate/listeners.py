@@ -88,8 +88,10 @@ class Draft:
 
     @property
     def anonymous(self) -> bool:
-        """Whether connections come to it, and nobody who opens one can prove who that is."""
-        return self.spec.protocol in {"TLS", "TCP", "UDP"} and not validates(self.spec)
+        """Whether nobody who opens a connection to it can show a certificate."""
+        if self.spec.protocol == "HTTPS":
+            return self.tls is not None and self.tls.client_validation is None
+        return not validates(self.spec)
 
     @property
     def allowed(self) -> RouteNamespaces:

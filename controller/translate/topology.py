@@ -32,7 +32,7 @@ class AttachPoint(msgspec.Struct, frozen=True, gc=False):
         hostname: lower case; empty: any.
         kinds: of the routes that may attach (`allowedRoutes.kinds` and protocol).
         passthrough: TLS goes through it as it is, so nothing can be said to backends in TLS.
-        anonymous: connections come to it, and no certificate of a client is validated.
+        anonymous: no certificate of a client is validated at it.
         namespace: namespace that `from: Same` means.
         allowed_from: `Same`, `All`, `Selector`; anything else allows nothing.
         selector: for `Selector`.

@@ -208,3 +208,78 @@ def test_a_rule_that_denies_all_who_lack_something(check: Callable[..., str], ex
     assert told(action="Allow") == []
     guarded = told(action="Deny", headers=[{"name": "X-Deny", "values": ["x"]}])
     assert guarded == (found if "claims" in lacking else [])
+
+
+PASSWORDS = {"secretRef": {"name": "users"}}
+USERS = opaque("users", auth="ann:$2b$10$m5aGKoQVTGLE1yOS/lB7k.YKYuS/zBweruwMSI3vMsIVlfcPKaniC\n")
+FIRST, GATEWAY = target("HTTPRoute", "shop", "first"), target("Gateway", "gateway")
+BY_USER = {"default": "Allow", "rules": [{"action": "Deny", "users": ["mallory"]}]}
+BY_CLAIM = {"rules": [{"claims": [{"name": "role", "values": ["admin"]}]}]}
+LIMIT = {"limits": [{"name": "own", "key": ["user"], "requests": 1, "per": "1s"}]}
+NOBODY_HAS_IT = "no policy there has a credential that can be shown"
+
+
+@pytest.mark.parametrize(
+    ("policies", "told"),
+    [
+        # A rule that denies by who asks lets everybody through where nobody can say it.
+        (
+            [policy("AccessPolicy", "own", SHOP, authorization=BY_USER)],
+            f"authorization.rules[0] denies nobody at Gateway/default/gateway/http: {NOBODY_HAS_IT}",
+        ),
+        (
+            [policy("AccessPolicy", "own", SHOP, authorization=BY_CLAIM, basic=PASSWORDS)],
+            "authorization.rules[0] allows nobody at Gateway/default/gateway/http: no policy there has jwt",
+        ),
+        (
+            [policy("AccessPolicy", "own", SHOP, exempt={"methods": ["GET"]})],
+            f"exempt spares nobody anything at Gateway/default/gateway/http: {NOBODY_HAS_IT}",
+        ),
+        (
+            [policy("RateLimitPolicy", "own", SHOP, local=LIMIT)],
+            f"local.limits[0] takes all who ask for one at Gateway/default/gateway/http: {NOBODY_HAS_IT}",
+        ),
+        (
+            [policy("AccessPolicy", "own", GATEWAY, certificate={})],
+            "certificate lets nobody in at Gateway/default/gateway/http: no certificate of a client is validated there",
+        ),
+        # To rules that override what routes ask for proves nothing.
+        (
+            [
+                policy("AccessPolicy", "own", GATEWAY, strategy="Overrides", authorization=BY_USER),
+                policy("AccessPolicy", "below", SHOP, basic=PASSWORDS),
+            ],
+            f"authorization.rules[0] denies nobody at Gateway/default/gateway/http: {NOBODY_HAS_IT}",
+        ),
+        # Somebody else may ask for credentials: at a rule of the route, at its Gateway, at the routes of a Gateway.
+        (
+            [
+                policy("AccessPolicy", "own", SHOP, authorization=BY_USER),
+                policy("AccessPolicy", "other", FIRST, basic=PASSWORDS),
+            ],
+            "",
+        ),
+        (
+            [
+                policy("RateLimitPolicy", "own", FIRST, local=LIMIT),
+                policy("AccessPolicy", "other", GATEWAY, basic=PASSWORDS),
+            ],
+            "",
+        ),
+        ([policy("AccessPolicy", "own", GATEWAY, authorization=BY_USER)], ""),
+        ([policy("AccessPolicy", "own", SHOP, certificate={}, basic=PASSWORDS)], ""),
+        (
+            [policy("AccessPolicy", "own", SHOP, certificate={"mode": "Optional"}, authorization={"default": "Allow"})],
+            "",
+        ),
+    ],
+)
+def test_who_asks_where_nobody_can_say_it(check: Callable[..., str], policies: list[Manifest], told: str) -> None:
+    """What is about users is for nothing where no policy has a credential; so is a certificate that none validates."""
+    document = json.loads(check(USERS, *policies, options=("--output", "json")))
+    codes = {"no-credential", "no-client-validation"}
+    assert [item["message"] for item in document["problems"] if item["code"] in codes] == [told] * bool(told)
+    [own] = [item for item in document["objects"] if item["object"].endswith("/own") and "Policy/" in item["object"]]
+    [accepted, *_] = own["status"]["ancestors"][0]["conditions"]
+    assert accepted["status"] == "True"
+    assert accepted["message"] == "The policy is accepted" + f"; {told}" * bool(told)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from ...api import Gateway, ObjectKey, Route, Service
@@ -11,7 +11,7 @@ from ..backends import Transport, backend_name, external_id, service_port
 from ..routes import RouteFacts
 from ..topology import AttachPoint, GatewayFacts, ParentView, Read
 from .attach import CONNECTION_ROUTES, attached_read
-from .effective import Place, Provenance, Target, service_place
+from .effective import OVERRIDING, Place, Provenance, Target, service_place
 from .merges import Merges
 from .ports import Disagreement
 from .registry import PolicyKind
@@ -140,12 +140,26 @@ class PolicyLooks:
     def anonymous(self, place: Place) -> str:
         """The listener of a place, where connections come to it and no certificate is validated; empty: another one."""
         point = self._point(place)
-        return point.id if point is not None and point.anonymous else ""
+        of_connections = point is not None and CONNECTION_ROUTES.issuperset(point.kinds)
+        return point.id if point is not None and of_connections and point.anonymous else ""
 
     def of_connections(self, place: Place) -> str:
         """The listener of a place, where its routes take connections or datagrams; empty: another one."""
         point = self._point(place)
         return point.id if point is not None and point.kinds and CONNECTION_ROUTES.issuperset(point.kinds) else ""
+
+    def proofs(self, place: Place, *, above: bool) -> tuple[str, Set[str]]:
+        """The listener of a place to which requests come (empty: another one), and how they can prove who asks there.
+
+        `above`: by what policies of its Gateway and its ListenerSet ask.
+        """
+        point = self._point(place)
+        if point is None or CONNECTION_ROUTES.issuperset(point.kinds):
+            return "", frozenset()
+        levels = tuple(target for target in place if not above or target.kind in OVERRIDING)
+        self.noted.update(map(attached_read, levels))
+        found = self.merges.proofs(levels)
+        return point.id, found - {"certificate"} if point.anonymous else found
 
     def _point(self, place: Place) -> AttachPoint | None:
         at = next(target for target in reversed(place) if target.kind in {"Gateway", "ListenerSet"})

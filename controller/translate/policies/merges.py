@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from sluicegate.ir.policies.base import PROOFS
+
 from ...api import ObjectKey
 from .attach import Attached
 from .effective import Place, Provenance, merge
@@ -24,6 +26,7 @@ class Merges:
         """Begin with nothing."""
         self._policies = policies
         self._places: dict[tuple[str, Place], Mapping[str, Provenance]] = {}
+        self._proofs: dict[Place, frozenset[str]] = {}
         self._ports: dict[tuple[bool, ObjectKey], Ports] = {}
 
     def at(self, kind: PolicyKind, place: Place) -> Mapping[str, Provenance]:
@@ -32,6 +35,16 @@ class Merges:
         if known is None:
             known = merge([self._policies.level(kind.kind, target) for target in place], kind.tightens)[1]
             self._places[kind.kind, place] = known
+        return known
+
+    def proofs(self, levels: Place) -> frozenset[str]:
+        """Stanzas of credentials that policies have at the objects of some levels, or at any section of them."""
+        known = self._proofs.get(levels)
+        if known is None:
+            sources = self._policies.at("AccessPolicy", levels)
+            stanzas = (item for source in sources for item in source.stanzas.items())
+            known = frozenset(name for name, stanza in stanzas if name in PROOFS and not stanza.off)
+            self._proofs[levels] = known
         return known
 
     def ports(self, kind: PolicyKind, service: ObjectKey, find: Callable[[], Ports]) -> Ports:

@@ -10,7 +10,7 @@ Rules (GEP-713):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from ..topology import Read
 from .attach import section_word
 from .effective import OVERRIDING, Place, Provenance, Target
 from .judged import Attachment, Judged
+from .moot import Moot
 from .ports import Disagreement
 from .registry import PolicyKind
 
@@ -54,6 +55,9 @@ class Looks(Protocol):
 
     def of_connections(self, place: Place) -> str:
         """The listener of a place, where its routes take connections or datagrams; empty: another one."""
+
+    def proofs(self, place: Place, *, above: bool) -> tuple[str, Set[str]]:
+        """The listener of a place to which requests come (empty: another one), and how these can prove who asks."""
 
     def gateway(self, key: ObjectKey) -> Gateway | None:
         """A Gateway of ours."""
@@ -89,8 +93,7 @@ def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name
     """Say what becomes of a policy."""
     told = Diagnostics(judged.policy.key)
     ancestors: dict[ObjectKey, _Ancestor] = {}
-    unproved: dict[tuple[str, str], dict[str, None]] = {}
-    unasked: dict[str, dict[str, None]] = {}
+    moot = Moot(judged, looks)
     any_there = False
     for attachment in judged.attachments:
         target = attachment.target
@@ -111,15 +114,11 @@ def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name
             if verdict.ok and kind.inherited:
                 found = looks.merged(place)
                 _note(judged, found, known)
-                parts = [*_note_unproved(judged, found, place, looks, unproved)]
-                # Of routes for connections that is told without a look (`attach.py`).
-                parts += _note_unasked(judged, found, place, looks, unasked) if target.kind in OVERRIDING else ()
+                message = moot.at(found, place, above=target.kind in OVERRIDING)
                 # Another target may not be there.
-                if parts and known.accepted.ok:
-                    [part, message] = parts[-1]
-                    known.accepted = Verdict(True, Reason.ACCEPTED, f"{verdict.message}; {part} {message}")
-    _tell_unproved(unproved, told)
-    _tell_unasked(unasked, told)
+                if message and known.accepted.ok:
+                    known.accepted = Verdict(True, Reason.ACCEPTED, f"{verdict.message}; {message}")
+    moot.tell(told)
     for owner, item in looks.disagreements(judged.policy.key):
         stanza = item.policy.stanza
         message = f"{stanza} at {item.listener} is not that of {item.established}, which has the same port"
@@ -188,66 +187,6 @@ def _note(judged: Judged, found: Mapping[str, Provenance], ancestor: _Ancestor) 
             ancestor.holds.add(name)
         elif (by := item.replaced.get(key) or item.conflicted.get(key)) is not None:
             ancestor.lost.setdefault(name, {})[by] = None
-
-
-def _note_unproved(
-    judged: Judged,
-    found: Mapping[str, Provenance],
-    place: Place,
-    looks: Looks,
-    unproved: dict[tuple[str, str], dict[str, None]],
-) -> Iterator[tuple[str, str]]:
-    """Note parts that hold at a place and ask for a certificate, where connections come and nobody can prove one.
-
-    Returns:
-        Each part, and what it does.
-    """
-    for name, item in found.items():
-        stanza = judged.judgement.stanzas.get(name)
-        if stanza is None or judged.policy.key not in item.holds:
-            continue
-        for field, outcome in stanza.of_certificates():
-            listener = looks.anonymous(place)
-            if listener:
-                part = f"{name}.{field}" if field else name
-                unproved.setdefault((part, outcome), {})[listener] = None
-                yield part, f"{outcome} at {listener}: no certificate of a client is validated there"
-
-
-def _tell_unproved(unproved: Mapping[tuple[str, str], Iterable[str]], told: Diagnostics) -> None:
-    for (part, outcome), listeners in unproved.items():
-        message = f"{part} {outcome} at {listed(listeners)}: no certificate of a client is validated there"
-        remedy = "let TLS end there, with spec.tls.frontend of the Gateway and tls.options of the listener (docs/l4.md)"
-        told.warning(f"spec.{part}", "no-client-validation", message, remedy)
-
-
-def _note_unasked(
-    judged: Judged,
-    found: Mapping[str, Provenance],
-    place: Place,
-    looks: Looks,
-    unasked: dict[str, dict[str, None]],
-) -> Iterator[tuple[str, str]]:
-    """Note parts that hold at a place and let nobody in without a proof, where connections come, which pass without it.
-
-    Returns:
-        Each part, and what becomes of them.
-    """
-    for name, item in found.items():
-        stanza = judged.judgement.stanzas.get(name)
-        if stanza is None or judged.policy.key not in item.holds or not stanza.is_unasked():
-            continue
-        listener = looks.of_connections(place)
-        if listener:
-            unasked.setdefault(name, {})[listener] = None
-            yield name, f"is not asked of the connections of {listener}, which pass without it"
-
-
-def _tell_unasked(unasked: Mapping[str, Iterable[str]], told: Diagnostics) -> None:
-    for part, listeners in unasked.items():
-        message = f"{part} is not asked of the connections of {listed(listeners)}, which pass without it"
-        remedy = "use authorization or certificate there, or switch it off there with mode: Disabled"
-        told.warning(f"spec.{part}", "policy-part-unused", message, remedy)
 
 
 def _entry(

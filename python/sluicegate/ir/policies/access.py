@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import ClassVar, TypeAlias
 
 from msgspec import field
 
 from ..base import Base
 from .backend_tls import SubjectAltName
-from .base import Need, StanzaBase
+from .base import CLAIMS, PROOFS, Need, StanzaBase
 
 _REQUESTS = frozenset({"listener", "http_rule"})
 _ALL = _REQUESTS | {"l4_rule"}
@@ -31,6 +31,10 @@ class AccessExempt(StanzaBase, frozen=True, kw_only=True, tag="access_exempt"):
     clients: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     when: str = ""
+
+    def of_identities(self) -> Iterable[tuple[str, Set[str], str]]:
+        """All of it."""
+        return () if self.off else (("", PROOFS, "spares nobody anything"),)
 
 
 class AccessCertificate(StanzaBase, frozen=True, kw_only=True, tag="access_certificate"):
@@ -57,6 +61,10 @@ class AccessCertificate(StanzaBase, frozen=True, kw_only=True, tag="access_certi
     def of_certificates(self) -> Iterable[tuple[str, str]]:
         """All of it, where it is required."""
         return () if self.off or self.optional else (("", "lets nobody in"),)
+
+    def of_identities(self) -> Iterable[tuple[str, Set[str], str]]:
+        """All of it, where it is required; who has another credential gets in by that."""
+        return ((place, PROOFS, outcome) for place, outcome in self.of_certificates())
 
 
 class HeaderCredential(Base, frozen=True, kw_only=True, tag_field="type", tag="header"):
@@ -231,3 +239,10 @@ class AccessAuthorization(StanzaBase, frozen=True, kw_only=True, tag="access_aut
         for place, rule in enumerate(self.rules):
             if rule.users and not any((rule.methods, rule.headers, rule.claims, rule.scopes, rule.when)):
                 yield f"rules[{place}]", "holds for nobody"
+
+    def of_identities(self) -> Iterable[tuple[str, Set[str], str]]:
+        """Rules that ask who it is, or what a token says."""
+        for place, rule in enumerate(self.rules):
+            if rule.users or rule.claims or rule.scopes:
+                proofs = CLAIMS if rule.claims or rule.scopes else PROOFS
+                yield f"rules[{place}]", proofs, "denies nobody" if rule.deny else "allows nobody"

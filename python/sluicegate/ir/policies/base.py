@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import ClassVar, TypeAlias
 
 from ..base import Base
 
 #: What a resource needs to be there: section and id.
 Need: TypeAlias = tuple[str, str]
+
+#: Stanzas of an AccessPolicy by which a client proves who it is; tokens alone have claims and scopes.
+PROOFS = frozenset({"certificate", "apiKey", "jwt", "basic"})
+CLAIMS = frozenset({"jwt"})
 
 
 class PolicyBase(Base, frozen=True, kw_only=True, tag_field="type"):
@@ -32,6 +36,10 @@ class PolicyBase(Base, frozen=True, kw_only=True, tag_field="type"):
 
     def of_certificates(self) -> Iterable[tuple[str, str]]:
         """Parts that ask connections for a certificate, by their place, and what each does where none is validated."""
+        return ()
+
+    def of_identities(self) -> Iterable[tuple[str, Set[str], str]]:
+        """Parts that are about who asks, by their place: one of what can prove it, and what each does without."""
         return ()
 
     def is_unasked(self) -> bool:

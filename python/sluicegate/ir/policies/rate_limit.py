@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import ClassVar, TypeAlias
 
 from ..base import Base, Port, Positive32, Positive64
-from .base import StanzaBase
+from .base import CLAIMS, PROOFS, StanzaBase
 
 __all__ = [
     "CelLimitKey",
@@ -121,3 +121,10 @@ class RateLimits(StanzaBase, frozen=True, kw_only=True, tag="rate_limits"):
             is_known = all(isinstance(key, (ClientLimitKey, HostLimitKey)) for key in limit.key)
             if limit.when is not None or not (limit.cost or "1").isdecimal() or not is_known:
                 yield f"limits[{place}]"
+
+    def of_identities(self) -> Iterable[tuple[str, Set[str], str]]:
+        """Limits by who asks, or by what a token says."""
+        for place, limit in enumerate(self.limits):
+            if any(isinstance(key, (UserLimitKey, ClaimLimitKey)) for key in limit.key):
+                proofs = CLAIMS if any(isinstance(key, ClaimLimitKey) for key in limit.key) else PROOFS
+                yield f"limits[{place}]", proofs, "takes all who ask for one"

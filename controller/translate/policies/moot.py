@@ -1,0 +1,108 @@
+"""Parts of a policy that are for nothing, or let nobody in, where they hold: all that they ask for is never there.
+
+- What is asked of connections that show no certificate, or of which nothing but addresses is known (`docs/l4.md`).
+- A certificate, where none of a client is validated.
+- Who asks, where no policy has a credential by which a request could say so. Of a Gateway that is told where the policy
+  overrides, since such a part takes the word of nobody below: else each of its routes may have credentials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Set
+from typing import Protocol
+
+from sluicegate.words import listed
+
+from ...api import Diagnostics
+from ...api.diagnostic import Code
+from .effective import Place, Provenance
+from .judged import Judged
+
+
+class Where(Protocol):
+    """What is looked at of a place; every look is noted."""
+
+    def anonymous(self, place: Place) -> str:
+        """The listener of a place, where connections come to it and no certificate is validated; empty: another one."""
+
+    def of_connections(self, place: Place) -> str:
+        """The listener of a place, where its routes take connections or datagrams; empty: another one."""
+
+    def proofs(self, place: Place, *, above: bool) -> tuple[str, Set[str]]:
+        """The listener of a place to which requests come (empty: another one), and how these can prove who asks."""
+
+
+#: What is told of a part: code, what the part does, why, and what to do.
+_Told = tuple[Code, str, str, str]
+
+_NO_CERTIFICATE = "no certificate of a client is validated there"
+_VALIDATE_CONNECTIONS = (
+    "let TLS end there, with spec.tls.frontend of the Gateway and tls.options of the listener (docs/l4.md)"
+)
+_SWITCH_OFF = "use authorization or certificate there, or switch it off there with mode: Disabled"
+_GIVE_PROOF = "give the policy apiKey, jwt, basic or certificate, or another one at the same place"
+_GIVE_TOKENS = "give the policy jwt, or another one at the same place: nothing else has claims and scopes"
+_VALIDATE = "validate certificates of clients there (spec.tls.frontend of the Gateway), or give another credential"
+
+
+class Moot:
+    """What is found of one policy."""
+
+    def __init__(self, judged: Judged, where: Where) -> None:
+        """Begin with nothing."""
+        self._judged, self._where = judged, where
+        self._found: dict[tuple[str, _Told], dict[str, None]] = {}
+
+    def at(self, merged: Mapping[str, Provenance], place: Place, *, above: bool) -> str:
+        """Look at a place; `above`: the policy is attached to the Gateway or the ListenerSet of it.
+
+        Returns:
+            What is to be said of it in a condition; empty: nothing.
+        """
+        said = ""
+        for name, item in merged.items():
+            if name not in self._judged.judgement.stanzas or self._judged.policy.key not in item.holds:
+                continue
+            for part, listener, told in self._parts(name, place, above=above):
+                self._found.setdefault((part, told), {})[listener] = None
+                said = _sentence(part, told, listener)
+        return said
+
+    def tell(self, diagnostics: Diagnostics) -> None:
+        """Tell of each part once, with all the listeners where it is so."""
+        for (part, told), listeners in self._found.items():
+            code, *_, remedy = told
+            diagnostics.warning(f"spec.{part}", code, _sentence(part, told, listed(listeners)), remedy)
+
+    def _parts(self, name: str, place: Place, *, above: bool) -> Iterator[tuple[str, str, _Told]]:
+        stanza, where = self._judged.judgement.stanzas[name], self._where
+        for field, outcome in stanza.of_certificates():
+            if listener := where.anonymous(place):
+                said: _Told = ("no-client-validation", outcome, _NO_CERTIFICATE, _VALIDATE_CONNECTIONS)
+                yield _part(name, field), listener, said
+        # Of routes for connections this is told without a look (`attach.py`).
+        if above and stanza.is_unasked() and (listener := where.of_connections(place)):
+            yield name, listener, ("policy-part-unused", "", "", _SWITCH_OFF)
+        for field, wanted, outcome in stanza.of_identities():
+            if above and not self._judged.judgement.overrides and name != "certificate":
+                continue
+            listener, proofs = where.proofs(place, above=above)
+            if not listener or wanted & proofs:
+                continue
+            told: _Told = ("no-client-validation", outcome, _NO_CERTIFICATE, _VALIDATE)
+            if name != "certificate":
+                needs_token = "certificate" not in wanted
+                why = "no policy there has jwt" if needs_token else "no policy there has a credential that can be shown"
+                told = ("no-credential", outcome, why, _GIVE_TOKENS if needs_token else _GIVE_PROOF)
+            yield _part(name, field), listener, told
+
+
+def _part(name: str, field: str) -> str:
+    return f"{name}.{field}" if field else name
+
+
+def _sentence(part: str, told: _Told, listeners: str) -> str:
+    _, outcome, why, _ = told
+    if not outcome:
+        return f"{part} is not asked of the connections of {listeners}, which pass without it"
+    return f"{part} {outcome} at {listeners}: {why}"
