@@ -244,6 +244,7 @@ def _point(draft: Draft, *, served: bool) -> AttachPoint:
         kinds=tuple(item.kind for item in draft.kinds),
         passthrough=draft.passthrough,
         anonymous=draft.anonymous,
+        ends_tls=draft.spec.protocol in {"HTTPS", "TLS"} and not draft.passthrough,
         namespace=draft.owner.namespace,
         allowed_from=draft.allowed.from_,
         selector=draft.allowed.selector,

@@ -33,6 +33,7 @@ class AttachPoint(msgspec.Struct, frozen=True, gc=False):
         kinds: of the routes that may attach (`allowedRoutes.kinds` and protocol).
         passthrough: TLS goes through it as it is, so nothing can be said to backends in TLS.
         anonymous: no certificate of a client is validated at it.
+        ends_tls: TLS ends at it.
         namespace: namespace that `from: Same` means.
         allowed_from: `Same`, `All`, `Selector`; anything else allows nothing.
         selector: for `Selector`.
@@ -46,6 +47,7 @@ class AttachPoint(msgspec.Struct, frozen=True, gc=False):
     kinds: tuple[str, ...]
     passthrough: bool
     anonymous: bool
+    ends_tls: bool
     namespace: str
     allowed_from: str
     selector: LabelSelector | None

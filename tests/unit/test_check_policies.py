@@ -15,6 +15,7 @@ from system_manifests import (
     dump,
     gateway,
     http_filter,
+    listener,
     opaque,
     policy,
     route,
@@ -283,3 +284,57 @@ def test_who_asks_where_nobody_can_say_it(check: Callable[..., str], policies: l
     [accepted, *_] = own["status"]["ancestors"][0]["conditions"]
     assert accepted["status"] == "True"
     assert accepted["message"] == "The policy is accepted" + f"; {told}" * bool(told)
+
+
+FLOWS = (
+    gateway(listener("flows", 9000, "TCP"), name="flows"),
+    gateway(listener(), listener("t", 9001, "TCP"), name="both"),
+)
+OF_REQUESTS = {"body": {"maxSize": "1Mi"}, "headers": {"maxCount": 3}, "accessLog": {"mode": "Errors"}}
+BY_FIELD = {"limits": [{"name": "own", "key": ["header:x-key"], "requests": 1, "per": "1s"}]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "parent", "spec", "told"),
+    [
+        ("ClientPolicy", "gateway", {"tls": {"minVersion": "1.3"}}, {"tls": "no TLS ends there"}),
+        (
+            "ClientPolicy",
+            "gateway",
+            {"clientCertificate": {}},
+            {"clientCertificate": "no certificate of a client is validated there"},
+        ),
+        ("ClientPolicy", "flows", OF_REQUESTS, dict.fromkeys(OF_REQUESTS, "connections come there, and no requests")),
+        (
+            "RateLimitPolicy",
+            "flows",
+            {"local": BY_FIELD},
+            {"local.limits[0]": "connections come there, and no requests"},
+        ),
+        # At one of the listeners it means something.
+        ("ClientPolicy", "both", OF_REQUESTS, {}),
+        ("RateLimitPolicy", "both", {"local": BY_FIELD}, {}),
+        ("ClientPolicy", "gateway", {"tls": {"mode": "Disabled"}, "connections": {"max": 3}}, {}),
+        ("ClientPolicy", "flows", {"connections": {"max": 3}}, {}),
+    ],
+)
+def test_parts_that_no_listener_has_a_use_for(
+    check: Callable[..., str], kind: str, parent: str, spec: Manifest, told: dict[str, str]
+) -> None:
+    document = json.loads(
+        check(*FLOWS, policy(kind, "own", target("Gateway", parent), **spec), options=("--output", "json"))
+    )
+    found = {item["field"]: item["message"] for item in document["problems"] if item["code"] == "policy-part-unused"}
+    name = f"Gateway/default/{parent}/{'http' if parent == 'gateway' else 'flows'}"
+    assert found == {f"spec.{part}": f"{part} means nothing at {name}: {why}" for part, why in told.items()}
+
+
+@pytest.mark.parametrize(
+    ("cost", "outcome"),
+    [("2", "none would ever pass"), ("0", "nothing would be counted"), ("-1", "nothing would be counted")],
+)
+def test_a_cost_that_is_none(check: Callable[..., str], cost: str, outcome: str) -> None:
+    """A limit of which nothing is ever taken would be none."""
+    limits = [{"name": "own", "requests": 1, "per": "1h", "cost": cost}]
+    text = check(policy("RateLimitPolicy", "own", SHOP, local={"limits": limits}))
+    assert f"a request takes {cost}, and 1 may come at once: {outcome}" in text

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
+from sluicegate.ir.policies.base import Trait
+
 from ...api import Gateway, ObjectKey, Route, Service
 from ...store.snapshot import Snapshot
 from ..backends import Transport, backend_name, external_id, service_port
@@ -160,6 +162,15 @@ class PolicyLooks:
         self.noted.update(map(attached_read, levels))
         found = self.merges.proofs(levels)
         return point.id, found - {"certificate"} if point.anonymous else found
+
+    def traits(self, place: Place) -> tuple[str, Set[Trait]]:
+        """The listener of a place (empty: it is not there), and what it has that parts of policies go by."""
+        point = self._point(place)
+        if point is None or not point.kinds:
+            return "", frozenset()
+        requests = not CONNECTION_ROUTES.issuperset(point.kinds)
+        has: dict[Trait, bool] = {"tls": point.ends_tls, "validated": not point.anonymous, "requests": requests}
+        return point.id, {trait for trait, is_so in has.items() if is_so}
 
     def _point(self, place: Place) -> AttachPoint | None:
         at = next(target for target in reversed(place) if target.kind in {"Gateway", "ListenerSet"})

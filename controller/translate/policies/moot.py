@@ -2,6 +2,7 @@
 
 - What is asked of connections that show no certificate, or of which nothing but addresses is known (`docs/l4.md`).
 - A certificate, where none of a client is validated.
+- What is of TLS, of certificates or of requests, at a Gateway or a ListenerSet of which no listener has these.
 - Who asks, where no policy has a credential by which a request could say so. Of a Gateway that is told where the policy
   overrides, since such a part takes the word of nobody below: else each of its routes may have credentials.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 from typing import Protocol
 
+from sluicegate.ir.policies.base import Trait
 from sluicegate.words import listed
 
 from ...api import Diagnostics
@@ -28,6 +30,9 @@ class Where(Protocol):
     def of_connections(self, place: Place) -> str:
         """The listener of a place, where its routes take connections or datagrams; empty: another one."""
 
+    def traits(self, place: Place) -> tuple[str, Set[Trait]]:
+        """The listener of a place (empty: it is not there), and what it has that parts of policies go by."""
+
     def proofs(self, place: Place, *, above: bool) -> tuple[str, Set[str]]:
         """The listener of a place to which requests come (empty: another one), and how these can prove who asks."""
 
@@ -42,6 +47,15 @@ _VALIDATE_CONNECTIONS = (
 _SWITCH_OFF = "use authorization or certificate there, or switch it off there with mode: Disabled"
 _GIVE_PROOF = "give the policy apiKey, jwt, basic or certificate, or another one at the same place"
 _GIVE_TOKENS = "give the policy jwt, or another one at the same place: nothing else has claims and scopes"
+#: What listeners have not, and what to do.
+_WITHOUT: Mapping[Trait, tuple[str, str]] = {
+    "tls": ("no TLS ends there", "attach the policy to a listener of HTTPS or TLS, or take it out"),
+    "validated": (
+        _NO_CERTIFICATE,
+        "validate certificates of clients (spec.tls.frontend of the Gateway), or take it out",
+    ),
+    "requests": ("connections come there, and no requests", "take it out, or attach the policy to a listener of HTTP"),
+}
 _VALIDATE = "validate certificates of clients there (spec.tls.frontend of the Gateway), or give another credential"
 
 
@@ -52,6 +66,9 @@ class Moot:
         """Begin with nothing."""
         self._judged, self._where = judged, where
         self._found: dict[tuple[str, _Told], dict[str, None]] = {}
+        #: Listeners without what a part is of, by part; a part that means something at one of them is in `_used`.
+        self._without: dict[tuple[str, Trait], dict[str, None]] = {}
+        self._used: set[str] = set()
 
     def at(self, merged: Mapping[str, Provenance], place: Place, *, above: bool) -> str:
         """Look at a place; `above`: the policy is attached to the Gateway or the ListenerSet of it.
@@ -63,6 +80,8 @@ class Moot:
         for name, item in merged.items():
             if name not in self._judged.judgement.stanzas or self._judged.policy.key not in item.holds:
                 continue
+            if above:
+                self._note_traits(name, place)
             for part, listener, told in self._parts(name, place, above=above):
                 self._found.setdefault((part, told), {})[listener] = None
                 said = _sentence(part, told, listener)
@@ -73,6 +92,20 @@ class Moot:
         for (part, told), listeners in self._found.items():
             code, *_, remedy = told
             diagnostics.warning(f"spec.{part}", code, _sentence(part, told, listed(listeners)), remedy)
+        for (part, trait), listeners in self._without.items():
+            if part not in self._used:
+                why, remedy = _WITHOUT[trait]
+                message = f"{part} means nothing at {listed(listeners)}: {why}"
+                diagnostics.warning(f"spec.{part}", "policy-part-unused", message, remedy)
+
+    def _note_traits(self, name: str, place: Place) -> None:
+        listener, traits = self._where.traits(place)
+        for field, trait in self._judged.judgement.stanzas[name].of_listeners() if listener else ():
+            part = _part(name, field)
+            if trait in traits:
+                self._used.add(part)
+            else:
+                self._without.setdefault((part, trait), {})[listener] = None
 
     def _parts(self, name: str, place: Place, *, above: bool) -> Iterator[tuple[str, str, _Told]]:
         stanza, where = self._judged.judgement.stanzas[name], self._where

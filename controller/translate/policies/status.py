@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Protocol
 
+from sluicegate.ir.policies.base import Trait
 from sluicegate.words import listed, with_article
 
 from ...api import Diagnostic, Diagnostics, Gateway, ObjectKey, RefusedPolicy, readable
@@ -58,6 +59,9 @@ class Looks(Protocol):
 
     def proofs(self, place: Place, *, above: bool) -> tuple[str, Set[str]]:
         """The listener of a place to which requests come (empty: another one), and how these can prove who asks."""
+
+    def traits(self, place: Place) -> tuple[str, Set[Trait]]:
+        """The listener of a place (empty: it is not there), and what it has that parts of policies go by."""
 
     def gateway(self, key: ObjectKey) -> Gateway | None:
         """A Gateway of ours."""

@@ -107,10 +107,11 @@ def _key(draft: Draft, text: str, field: str) -> ir.RateLimitKey | None:
 
 
 def _check_cost(draft: Draft, text: str, burst: int, field: str) -> None:
-    if not (text.isascii() and text.isdecimal()):
+    if not (text.isascii() and text.removeprefix("-").isdecimal()):
         _check(draft, text, "number", field)
     elif not 0 < int(text) <= burst:
-        message = f"a request takes {text}, and {burst} may come at once: none would ever pass"
+        outcome = "none would ever pass" if int(text) > burst else "nothing would be counted"
+        message = f"a request takes {text}, and {burst} may come at once: {outcome}"
         draft.refuse(field, message, "give a cost from 1 to the burst")
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from ..base import Base
 
 #: What a resource needs to be there: section and id.
 Need: TypeAlias = tuple[str, str]
+
+#: Of a listener: TLS ends at it, certificates of clients are validated, requests come to it.
+Trait: TypeAlias = Literal["tls", "validated", "requests"]
 
 #: Stanzas of an AccessPolicy by which a client proves who it is; tokens alone have claims and scopes.
 PROOFS = frozenset({"certificate", "apiKey", "jwt", "basic"})
@@ -41,6 +44,10 @@ class PolicyBase(Base, frozen=True, kw_only=True, tag_field="type"):
     def of_identities(self) -> Iterable[tuple[str, Set[str], str]]:
         """Parts that are about who asks, by their place: one of what can prove it, and what each does without."""
         return ()
+
+    def of_listeners(self) -> Iterable[tuple[str, Trait]]:
+        """Parts that mean something only at listeners with a trait, by their place, and that trait."""
+        return ((place, "requests") for place in self.of_requests())
 
     def is_unasked(self) -> bool:
         """Whether it lets nobody in without a proof, and connections and flows are not asked for one."""

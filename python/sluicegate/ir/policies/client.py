@@ -10,7 +10,7 @@ from enum import Enum
 from typing import ClassVar
 
 from ..base import Base, Unsigned32, Unsigned64
-from .base import StanzaBase
+from .base import StanzaBase, Trait
 from .tls_versions import TlsVersions
 
 
@@ -50,6 +50,10 @@ class ClientTls(StanzaBase, frozen=True, kw_only=True, tag="client_tls"):
 
     versions: TlsVersions = TlsVersions()
 
+    def of_listeners(self) -> Iterable[tuple[str, Trait]]:
+        """All of it."""
+        return () if self.off else (("", "tls"),)
+
 
 class CertificateField(Enum):
     """A part of `X-Forwarded-Client-Cert`, as Envoy names it. Written in this order."""
@@ -75,6 +79,10 @@ class ClientCertificateHeader(StanzaBase, frozen=True, kw_only=True, tag="client
 
     header: str = ""
     fields: tuple[CertificateField, ...] = ()
+
+    def of_listeners(self) -> Iterable[tuple[str, Trait]]:
+        """All of it."""
+        return () if self.off else (("", "validated"),)
 
     def owned_fields(self) -> Iterable[str]:
         """The field is the gateway's alone."""
@@ -132,6 +140,10 @@ class ClientHeaders(StanzaBase, frozen=True, kw_only=True, tag="client_headers")
     max_count: Unsigned32 = 0
     underscores: Underscores = Underscores.KEEP
 
+    def of_listeners(self) -> Iterable[tuple[str, Trait]]:
+        """All of it."""
+        return () if self.off else (("", "requests"),)
+
 
 class ClientHttp2(StanzaBase, frozen=True, kw_only=True, tag="client_http2"):
     """`ClientPolicy.spec.http2`; `max_streams`: that a client may have open."""
@@ -141,6 +153,10 @@ class ClientHttp2(StanzaBase, frozen=True, kw_only=True, tag="client_http2"):
     stanza: ClassVar[str] = "http2"
 
     max_streams: Unsigned32 = 0
+
+    def of_listeners(self) -> Iterable[tuple[str, Trait]]:
+        """All of it."""
+        return () if self.off else (("", "requests"),)
 
 
 class ClientBody(StanzaBase, frozen=True, kw_only=True, tag="client_body"):
@@ -157,6 +173,10 @@ class ClientBody(StanzaBase, frozen=True, kw_only=True, tag="client_body"):
 
     max_bytes: Unsigned64 = 0
     timeout_ms: Unsigned64 = 0
+
+    def of_listeners(self) -> Iterable[tuple[str, Trait]]:
+        """All of it."""
+        return () if self.off else (("", "requests"),)
 
 
 class LogLines(Enum):
@@ -184,3 +204,7 @@ class ClientAccessLog(StanzaBase, frozen=True, kw_only=True, tag="client_access_
 
     lines: LogLines = LogLines.ALL
     sample: LogSample = LogSample(numerator=1, denominator=1)
+
+    def of_listeners(self) -> Iterable[tuple[str, Trait]]:
+        """All of it."""
+        return () if self.off else (("", "requests"),)
