@@ -39,6 +39,8 @@ _GRPC_STATUS = {
     503: "14 UNAVAILABLE",
     504: "4 DEADLINE_EXCEEDED",
 }
+#: Reasons of what is answered by HTTP, whoever asks: by filters, and to have another connection opened.
+_ANSWERS_OF_HTTP = frozenset({"respond", "redirect", "cors_preflight", "misdirected"})
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format", tag="sluicegate.dev/explain/v1"):
@@ -174,13 +176,17 @@ def _describe_listener(item: ir.Listener) -> str:
 
 
 def _grpc_status(request: Request | Connection, rule: ir.HttpRule | ir.L4Rule | None, decision: Decision) -> str | None:
-    if isinstance(request, Connection) or decision.outcome != "respond" or decision.status in {200, 204, 421}:
+    """What a call is answered in place of a status of HTTP; None: it is none, or is answered as any other request."""
+    if isinstance(request, Connection) or decision.outcome != "respond" or decision.reason in _ANSWERS_OF_HTTP:
         return None
-    if 300 <= decision.status < 400:
+    if not _is_call(request) and not (isinstance(rule, ir.HttpRule) and rule.grpc):
         return None
-    is_call = any(
-        name.lower() == "content-type" and value.startswith("application/grpc") for name, value in request.headers
-    )
-    if not is_call and not (isinstance(rule, ir.HttpRule) and rule.grpc):
-        return None
-    return _GRPC_STATUS.get(decision.status, "2 UNKNOWN")
+    # Whatever status a fault has over HTTP.
+    return "14 UNAVAILABLE" if decision.reason == "fault" else _GRPC_STATUS.get(decision.status, "2 UNKNOWN")
+
+
+def _is_call(request: Request) -> bool:
+    """Whether its first content type is gRPC's, and not that of another protocol, such as gRPC-Web."""
+    first = next((value for name, value in request.headers if name.lower() == "content-type"), "")
+    lower = first.strip(" \t").lower()
+    return lower.startswith("application/grpc") and lower[len("application/grpc") :][:1] in {"", "+", ";", " "}
