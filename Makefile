@@ -15,7 +15,7 @@ INSTALLER ?= kustomize
 unexport PYTHONDONTWRITEBYTECODE
 HARNESS = cd tests/cluster && $(abspath $(BIN))/python -m harness
 
-.PHONY: release test-release audit version cross-wheels cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster outage soak conformance help run test test-again test-cluster-again fuzz check lint format build bench bench-instructions bench-steps bench-proxy bench-reload bench-scenario bench-migrate bench-migrate-many schemas pages clean
+.PHONY: release test-release audit version cross-wheels cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster outage soak conformance help run test test-again test-cluster-again fuzz check lint format build bench bench-instructions bench-steps bench-proxy bench-reload bench-scenario bench-migrate bench-migrate-many schemas pages site clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -146,6 +146,9 @@ pages: $(NATIVE) ## Make anew the pages of commands, of the library and of the m
 	$(BIN)/python tools/output_schemas.py
 	$(BIN)/python tools/library_page.py
 	$(BIN)/python tools/migration_page.py
+
+site: $(INSTALLED) ## Build the documentation site into build/site; a dead link or a page that is missing is an error.
+	$(BIN)/zensical build --clean --strict
 
 clean: ## Remove what was built.
 	rm -rf $(VENV) target dist python/sluicegate/_native*.so
