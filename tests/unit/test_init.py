@@ -20,13 +20,13 @@ ROOT = Path(__file__).parents[2]
 READ_KINDS = {kind for _, kind in catalog()}
 FILES = {
     ".gitignore",
+    ".schema.json",
     "README.md",
     "manifests/certificate.yaml",
     "manifests/gateway.yaml",
     "manifests/routes.yaml",
     "manifests/services.yaml",
     "pytest.ini",
-    "schema.json",
     "sluicegate.toml",
     "tests/test_routes.py",
 }
@@ -51,6 +51,11 @@ def test_the_shop_passes_check(command: Run, shop: Path) -> None:
     status, text = command("check", str(shop / "manifests"), "--fail-on", "warning", *config)
     assert (status, text.splitlines()[-1]) == (0, "10 documents: no problem"), text
     assert text.startswith("Checked for sluicegate serve: --backend says")
+
+
+def test_what_is_beside_the_manifests_is_taken_for_none(command: Run, shop: Path) -> None:
+    status, text = command("check", str(shop), "--fail-on", "warning")
+    assert (status, text.splitlines()[-1]) == (0, "10 documents: no problem"), text
 
 
 def test_its_tests_pass_and_can_fail(shop: Path) -> None:
@@ -91,8 +96,8 @@ def test_each_document_names_the_schema(shop: Path) -> None:
     for path in (shop / "manifests").glob("*.yaml"):
         documents = path.read_text().split("\n---\n")
         lines = [document.splitlines()[0] for document in documents]
-        assert set(lines) == {"# yaml-language-server: $schema=../schema.json"}, path
-        assert (path.parent / "../schema.json").is_file()
+        assert set(lines) == {"# yaml-language-server: $schema=../.schema.json"}, path
+        assert (path.parent / "../.schema.json").is_file()
 
 
 def test_the_schema_takes_what_is_right_and_nothing_that_is_misspelt(shop: Path, tmp_path: Path) -> None:
@@ -114,7 +119,7 @@ def test_the_schema_takes_what_is_right_and_nothing_that_is_misspelt(shop: Path,
     assert len(list(bad.iterdir())) > 20
 
     def wrong(folder: Path) -> set[str]:
-        command = [sys.executable, "-m", "check_jsonschema", "--schemafile", shop / "schema.json", "-o", "JSON"]
+        command = [sys.executable, "-m", "check_jsonschema", "--schemafile", shop / ".schema.json", "-o", "JSON"]
         found = subprocess.run([*command, *folder.iterdir()], capture_output=True, text=True, check=False, timeout=120)
         return {Path(item["filename"]).name for item in json.loads(found.stdout)["errors"]}
 

@@ -34,8 +34,8 @@ stringData:
 """
 
 
-#: What editors read of manifests; not in their folder, where it would be taken for one.
-_SCHEMA = "schema.json"
+#: What editors read of manifests; hidden, so that nobody takes it for one (`check .`).
+_SCHEMA = ".schema.json"
 
 
 class InitReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="format", tag="sluicegate.dev/init/v1"):
