@@ -11,7 +11,10 @@ import pytest
 from system_manifests import (
     Manifest,
     backend,
+    backend_policy,
+    backend_tls_policy,
     by,
+    config_map,
     dump,
     gateway,
     http_filter,
@@ -338,3 +341,38 @@ def test_a_cost_that_is_none(check: Callable[..., str], cost: str, outcome: str)
     limits = [{"name": "own", "requests": 1, "per": "1h", "cost": cost}]
     text = check(policy("RateLimitPolicy", "own", SHOP, local={"limits": limits}))
     assert f"a request takes {cost}, and 1 may come at once: {outcome}" in text
+
+
+SLOW = "Hash knows no slow start: an endpoint that is new has all of its keys at once"
+
+
+@pytest.mark.parametrize(
+    ("spec", "others", "told"),
+    [
+        (
+            {"tls": {"minVersion": "1.3"}},
+            [],
+            {
+                "tls": "tls means nothing at Service default/app: no BackendTLSPolicy says that TLS is spoken there,"
+                " so nothing is encrypted"
+            },
+        ),
+        (
+            {"tls": {"minVersion": "1.3"}},
+            [backend_tls_policy("tls", "app", "app.test", "ca"), config_map("ca", b"-")],
+            {},
+        ),
+        ({"tls": {}, "limits": {"requests": 1}}, [], {}),
+        (
+            {"loadBalancing": {"type": "Hash", "hash": {"key": ["client"]}, "slowStart": "5s"}},
+            [],
+            {"loadBalancing.slowStart": SLOW},
+        ),
+    ],
+)
+def test_what_means_nothing_for_a_service(
+    check: Callable[..., str], spec: Manifest, others: list[Manifest], told: dict[str, str]
+) -> None:
+    document = json.loads(check(backend_policy("own", "app", **spec), *others, options=("--output", "json")))
+    found = {item["field"]: item["message"] for item in document["problems"] if item["code"] == "policy-part-unused"}
+    assert found == {f"spec.{field}": message for field, message in told.items()}

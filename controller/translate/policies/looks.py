@@ -164,7 +164,12 @@ class PolicyLooks:
         return point.id, found - {"certificate"} if point.anonymous else found
 
     def traits(self, place: Place) -> tuple[str, Set[Trait]]:
-        """The listener of a place (empty: it is not there), and what it has that parts of policies go by."""
+        """The listener or Service of a place (empty: another one), and what it has that parts of policies go by."""
+        if place[0].kind == "Service":
+            self.noted.update(map(attached_read, place))
+            return str(place[0]), {"spoken"} if self.merges.has("BackendTLSPolicy", place) else set()
+        if place[0].kind == "XBackend":
+            return "", frozenset()
         point = self._point(place)
         if point is None or not point.kinds:
             return "", frozenset()

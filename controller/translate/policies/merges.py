@@ -37,6 +37,10 @@ class Merges:
             self._places[kind.kind, place] = known
         return known
 
+    def has(self, kind: str, place: Place) -> bool:
+        """Whether a policy of a kind is attached to a level of a place."""
+        return any(self._policies.level(kind, target).first for target in place)
+
     def proofs(self, levels: Place) -> frozenset[str]:
         """Stanzas of credentials that policies have at the objects of some levels, or at any section of them."""
         known = self._proofs.get(levels)

@@ -2,6 +2,7 @@
 
 - What is asked of connections that show no certificate, or of which nothing but addresses is known (`docs/l4.md`).
 - A certificate, where none of a client is validated.
+- What is of TLS towards a Service to which none is spoken.
 - What is of TLS, of certificates or of requests, at a Gateway or a ListenerSet of which no listener has these.
 - Who asks, where no policy has a credential by which a request could say so. Of a Gateway that is told where the policy
   overrides, since such a part takes the word of nobody below: else each of its routes may have credentials.
@@ -31,7 +32,7 @@ class Where(Protocol):
         """The listener of a place, where its routes take connections or datagrams; empty: another one."""
 
     def traits(self, place: Place) -> tuple[str, Set[Trait]]:
-        """The listener of a place (empty: it is not there), and what it has that parts of policies go by."""
+        """The listener or Service of a place (empty: another one), and what it has that parts of policies go by."""
 
     def proofs(self, place: Place, *, above: bool) -> tuple[str, Set[str]]:
         """The listener of a place to which requests come (empty: another one), and how these can prove who asks."""
@@ -53,6 +54,10 @@ _WITHOUT: Mapping[Trait, tuple[str, str]] = {
     "validated": (
         _NO_CERTIFICATE,
         "validate certificates of clients (spec.tls.frontend of the Gateway), or take it out",
+    ),
+    "spoken": (
+        "no BackendTLSPolicy says that TLS is spoken there, so nothing is encrypted",
+        "attach a BackendTLSPolicy to the Service, or take it out",
     ),
     "requests": ("connections come there, and no requests", "take it out, or attach the policy to a listener of HTTP"),
 }
@@ -80,7 +85,7 @@ class Moot:
         for name, item in merged.items():
             if name not in self._judged.judgement.stanzas or self._judged.policy.key not in item.holds:
                 continue
-            if above:
+            if above or place[0].kind == "Service":
                 self._note_traits(name, place)
             for part, listener, told in self._parts(name, place, above=above):
                 self._found.setdefault((part, told), {})[listener] = None
@@ -100,7 +105,7 @@ class Moot:
 
     def _note_traits(self, name: str, place: Place) -> None:
         listener, traits = self._where.traits(place)
-        for field, trait in self._judged.judgement.stanzas[name].of_listeners() if listener else ():
+        for field, trait in self._judged.judgement.stanzas[name].of_traits() if listener else ():
             part = _part(name, field)
             if trait in traits:
                 self._used.add(part)
@@ -131,7 +136,7 @@ class Moot:
 
 
 def _part(name: str, field: str) -> str:
-    return f"{name}.{field}" if field else name
+    return ".".join(filter(None, (name, field)))
 
 
 def _sentence(part: str, told: _Told, listeners: str) -> str:

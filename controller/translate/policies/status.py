@@ -61,7 +61,7 @@ class Looks(Protocol):
         """The listener of a place to which requests come (empty: another one), and how these can prove who asks."""
 
     def traits(self, place: Place) -> tuple[str, Set[Trait]]:
-        """The listener of a place (empty: it is not there), and what it has that parts of policies go by."""
+        """The listener or Service of a place (empty: another one), and what it has that parts of policies go by."""
 
     def gateway(self, key: ObjectKey) -> Gateway | None:
         """A Gateway of ours."""
@@ -115,7 +115,7 @@ def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name
             known = ancestors.setdefault(owner, _Ancestor(verdict, set(), {}))
             if known.accepted.ok and not verdict.ok:
                 known.accepted = verdict
-            if verdict.ok and kind.inherited:
+            if verdict.ok:
                 found = looks.merged(place)
                 _note(judged, found, known)
                 message = moot.at(found, place, above=target.kind in OVERRIDING)

@@ -83,6 +83,9 @@ def _balancing(draft: BackendDraft) -> ir.LoadBalancing:
         if not parts:
             draft.refuse(f"{field}.hash", "Hash needs a key", "give hash.key, such as [client]")
         subset = said.hash.subset if said.hash is not None else None
+        if said.slow_start is not None:
+            message = "Hash knows no slow start: an endpoint that is new has all of its keys at once"
+            draft.diagnostics.warning(f"spec.{field}.slowStart", "policy-part-unused", message, "take it out")
         return ir.Hash(key=tuple(part for part in found if part is not None), subset=subset or 0)
     if said.type not in _BALANCING:
         known = ", ".join(sorted({*_BALANCING, "Hash"}))

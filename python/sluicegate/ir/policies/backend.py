@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from typing import Annotated, ClassVar, TypeAlias
 
 from msgspec import Meta
 
 from ..base import Base, Port, Unsigned32, Unsigned64
-from .base import PolicyBase
+from .base import PolicyBase, Trait
 from .session_cookie import SessionCookieAttributes
 from .tls_versions import TlsVersions
 
@@ -220,3 +221,7 @@ class BackendPolicy(PolicyBase, frozen=True, kw_only=True, tag="backend_policy")
     nameless: bool = False
     session_cookie: SessionCookieAttributes | None = None
     invalid: bool = False
+
+    def of_traits(self) -> Iterable[tuple[str, Trait]]:
+        """What is said of TLS."""
+        return (("tls", "spoken"),) if self.tls != TlsVersions() or self.unverified or self.nameless else ()

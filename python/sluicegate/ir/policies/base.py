@@ -10,8 +10,9 @@ from ..base import Base
 #: What a resource needs to be there: section and id.
 Need: TypeAlias = tuple[str, str]
 
-#: Of a listener: TLS ends at it, certificates of clients are validated, requests come to it.
-Trait: TypeAlias = Literal["tls", "validated", "requests"]
+#: Of a listener: TLS ends at it, certificates of clients are validated, requests come to it. Of a Service: TLS is
+#: spoken to it.
+Trait: TypeAlias = Literal["tls", "validated", "requests", "spoken"]
 
 #: Stanzas of an AccessPolicy by which a client proves who it is; tokens alone have claims and scopes.
 PROOFS = frozenset({"certificate", "apiKey", "jwt", "basic"})
@@ -45,8 +46,8 @@ class PolicyBase(Base, frozen=True, kw_only=True, tag_field="type"):
         """Parts that are about who asks, by their place: one of what can prove it, and what each does without."""
         return ()
 
-    def of_listeners(self) -> Iterable[tuple[str, Trait]]:
-        """Parts that mean something only at listeners with a trait, by their place, and that trait."""
+    def of_traits(self) -> Iterable[tuple[str, Trait]]:
+        """Parts that mean something only where there is a trait, by their place, and that trait."""
         return ((place, "requests") for place in self.of_requests())
 
     def is_unasked(self) -> bool:

@@ -50,7 +50,7 @@ class ClientTls(StanzaBase, frozen=True, kw_only=True, tag="client_tls"):
 
     versions: TlsVersions = TlsVersions()
 
-    def of_listeners(self) -> Iterable[tuple[str, Trait]]:
+    def of_traits(self) -> Iterable[tuple[str, Trait]]:
         """All of it."""
         return () if self.off else (("", "tls"),)
 
@@ -80,7 +80,7 @@ class ClientCertificateHeader(StanzaBase, frozen=True, kw_only=True, tag="client
     header: str = ""
     fields: tuple[CertificateField, ...] = ()
 
-    def of_listeners(self) -> Iterable[tuple[str, Trait]]:
+    def of_traits(self) -> Iterable[tuple[str, Trait]]:
         """All of it."""
         return () if self.off else (("", "validated"),)
 
@@ -140,7 +140,7 @@ class ClientHeaders(StanzaBase, frozen=True, kw_only=True, tag="client_headers")
     max_count: Unsigned32 = 0
     underscores: Underscores = Underscores.KEEP
 
-    def of_listeners(self) -> Iterable[tuple[str, Trait]]:
+    def of_traits(self) -> Iterable[tuple[str, Trait]]:
         """All of it."""
         return () if self.off else (("", "requests"),)
 
@@ -154,7 +154,7 @@ class ClientHttp2(StanzaBase, frozen=True, kw_only=True, tag="client_http2"):
 
     max_streams: Unsigned32 = 0
 
-    def of_listeners(self) -> Iterable[tuple[str, Trait]]:
+    def of_traits(self) -> Iterable[tuple[str, Trait]]:
         """All of it."""
         return () if self.off else (("", "requests"),)
 
@@ -174,7 +174,7 @@ class ClientBody(StanzaBase, frozen=True, kw_only=True, tag="client_body"):
     max_bytes: Unsigned64 = 0
     timeout_ms: Unsigned64 = 0
 
-    def of_listeners(self) -> Iterable[tuple[str, Trait]]:
+    def of_traits(self) -> Iterable[tuple[str, Trait]]:
         """All of it."""
         return () if self.off else (("", "requests"),)
 
@@ -205,6 +205,6 @@ class ClientAccessLog(StanzaBase, frozen=True, kw_only=True, tag="client_access_
     lines: LogLines = LogLines.ALL
     sample: LogSample = LogSample(numerator=1, denominator=1)
 
-    def of_listeners(self) -> Iterable[tuple[str, Trait]]:
+    def of_traits(self) -> Iterable[tuple[str, Trait]]:
         """All of it."""
         return () if self.off else (("", "requests"),)
