@@ -15,8 +15,13 @@ SYSTEM = ROOT / "tests" / "system"
 GATEWAYS = ["Envoy Gateway", "agentgateway", "NGINX Gateway Fabric", "Traefik"]
 COLUMNS = ["feature", *GATEWAYS, "here", "test"]
 
-#: What is about connections and datagrams, which have no version of HTTP.
-NOT_HTTP = {"test_addresses_of_connections_and_datagrams", "test_connections_and_flows"}
+#: What is about connections and datagrams, which have no version of HTTP, and what the operator looks at.
+NOT_HTTP = {
+    "test_addresses_of_connections_and_datagrams",
+    "test_connections_and_flows",
+    "test_figures_are_live",
+    "test_it_is_read_only_and_for_this_machine",
+}
 #: What asks over one version after the other by itself.
 BY_ITSELF = {"test_no_other_site_opens_a_websocket"}
 #: What both versions are called where a test is run once for each.
