@@ -194,12 +194,12 @@ impl State {
             let needs = policy.kind().needs();
             let secrets = needs.iter().filter_map(|need| match need {
                 Need::Secret(id) => self.policy_secrets.get(*id).cloned(),
-                Need::Backend(_) | Need::Trust(_) => None,
+                Need::Backend(_) => None,
             });
             let secrets = secrets.collect();
             let slots = needs.iter().filter_map(|need| match need {
                 Need::Backend(id) => Some(self.backends.slots.of(id)),
-                Need::Secret(_) | Need::Trust(_) => None,
+                Need::Secret(_) => None,
             });
             let slots = slots.collect();
             drop(needs);

@@ -43,7 +43,6 @@ pub enum PolicyPlace {
 /// What a policy needs to be there: without it the transaction is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Need<'p> {
-    Trust(&'p str),
     Backend(&'p str),
     Secret(&'p str),
 }

@@ -48,22 +48,17 @@ impl State {
     /// Everything that a policy needs is there afterwards.
     fn check_needs(&self, transaction: &Transaction, upserted: &AHashMap<&str, &Policy>, refuse: &mut Refuse<'_>) {
         let (upsert, secrets, remove) = (&transaction.upsert, &transaction.secrets, &transaction.remove);
-        let removes = [&remove.trust, &remove.backends, &remove.policy_secrets].iter().any(|ids| !ids.is_empty());
+        let removes = [&remove.backends, &remove.policy_secrets].iter().any(|ids| !ids.is_empty());
         let removed_policies = ids(&remove.policies);
         let staying = self.policies.iter().filter(|(id, _)| {
             removes && !transaction.full && !upserted.contains_key(&***id) && !removed_policies.contains(&***id)
         });
-        let trust: AHashSet<&str> = upsert.trust.iter().map(|trust| trust.id.as_str()).collect();
         let backends: AHashSet<&str> = upsert.backends.iter().map(|backend| backend.id.as_str()).collect();
         let policy_secrets: AHashSet<&str> = secrets.policy_secrets.iter().map(|secret| secret.id.as_str()).collect();
         let stays = |id: &str, removed: &[String]| !transaction.full && !removed.iter().any(|gone| gone == id);
         for policy in upserted.values().copied().chain(staying.map(|(_, policy)| &policy.ir)) {
             for need in policy.kind().needs() {
                 let (word, id, there) = match need {
-                    Need::Trust(id) => {
-                        let before = self.trust.contains_key(id) && stays(id, &remove.trust);
-                        ("trust", id, before || trust.contains(id))
-                    }
                     Need::Backend(id) => {
                         let before = self.backends.contains(id) && stays(id, &remove.backends);
                         ("backend", id, before || backends.contains(id))
