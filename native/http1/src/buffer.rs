@@ -12,13 +12,15 @@ pub struct Buffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// Up to here [`Buffer::space`] gave: a piece of another buffer may be larger than this one may be.
+    given: usize,
     /// The last read left no space: more was there than fitted.
     filled_up: bool,
 }
 
 impl Buffer {
     pub const fn new() -> Self {
-        Self { bytes: Vec::new(), start: 0, end: 0, filled_up: false }
+        Self { bytes: Vec::new(), start: 0, end: 0, given: 0, filled_up: false }
     }
 
     pub fn filled(&self) -> &[u8] {
@@ -55,45 +57,47 @@ impl Buffer {
     /// # Errors
     /// `OutOfMemory` when `limit` bytes are waiting unconsumed.
     pub fn space(&mut self, limit: usize) -> io::Result<&mut [u8]> {
-        self.make_room(limit)?;
-        Ok(&mut self.bytes[self.end..])
+        self.given = self.make_room(limit)?;
+        Ok(&mut self.bytes[self.end..self.given])
     }
 
     /// So many bytes were put into [`Buffer::space`].
     pub fn filled_by(&mut self, count: usize) {
-        self.end = (self.end + count).min(self.bytes.len());
-        self.filled_up = self.end == self.bytes.len();
+        self.end = (self.end + count).min(self.given);
+        self.filled_up = self.end == self.given;
     }
 
     /// At least a quarter of the buffer is free afterwards, so that reads stay large. It grows with what comes: a transfer
-    /// that fills it up is read in larger pieces, as far as `limit` allows.
-    fn make_room(&mut self, limit: usize) -> io::Result<()> {
+    /// that fills it up is read in larger pieces, as far as `limit` allows. Returns where the free part ends.
+    fn make_room(&mut self, limit: usize) -> io::Result<usize> {
         if self.bytes.is_empty() {
             self.bytes = spare::take_filled(INITIAL);
         }
-        let size = self.bytes.len();
+        let size = self.bytes.len().min(limit);
         if std::mem::take(&mut self.filled_up) && self.is_empty() && size < limit {
             self.release();
             self.bytes = spare::take_filled((size * 2).min(limit));
-            return Ok(());
+            return Ok(self.bytes.len().min(limit));
         }
-        if size - self.end > size / 4 {
-            return Ok(());
+        if self.end + size / 4 < size {
+            return Ok(size);
         }
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
-            if size - self.end > size / 4 {
-                return Ok(());
+            if self.end + size / 4 < size {
+                return Ok(size);
             }
         }
-        let wanted = (size * 2).clamp(INITIAL, limit.max(INITIAL));
-        if wanted <= size && self.end == size {
+        if self.end >= limit {
             return Err(io::Error::new(io::ErrorKind::OutOfMemory, "the buffer is full"));
         }
-        self.bytes.resize(wanted.max(size), 0);
-        Ok(())
+        let wanted = (size * 2).min(limit);
+        if wanted > self.bytes.len() {
+            self.bytes.resize(wanted, 0);
+        }
+        Ok(self.bytes.len().min(limit))
     }
 }
 
@@ -164,6 +168,42 @@ mod tests {
         // Nobody counts bytes that do not fit.
         buffer.filled_by(100);
         assert_eq!(buffer.len(), LIMIT);
+    }
+
+    /// A spare piece may be larger than what is allowed, and the limit another one than before.
+    #[test]
+    fn what_waits_is_bounded_whatever_there_is_room_for() {
+        for (kept, limit) in [(8 * INITIAL, 2 * INITIAL), (2 * INITIAL, INITIAL), (INITIAL, 100), (INITIAL, INITIAL)] {
+            spare::give_filled(vec![0; kept]);
+            let mut buffer = Buffer::new();
+            for taken in [limit, 1, limit / 2] {
+                while let Ok(space) = buffer.space(limit) {
+                    let count = space.len().div_ceil(2);
+                    buffer.filled_by(count);
+                    assert!(count > 0 && buffer.len() <= limit, "{} of {limit}", buffer.len());
+                }
+                assert_eq!(buffer.len(), limit, "{kept}");
+                // Nobody counts what there was no space for.
+                buffer.filled_by(1);
+                assert_eq!(buffer.len(), limit, "{kept}");
+                buffer.consume(taken);
+            }
+            assert!(buffer.space(buffer.len()).is_err());
+            let left = buffer.len();
+            assert!(buffer.space(left - 1).is_err() && buffer.len() == left, "what came before stays");
+            assert_eq!(buffer.space(left + 1).unwrap().len(), 1);
+        }
+    }
+
+    /// What fills up all that may be given is no reason for a larger piece.
+    #[test]
+    fn reads_do_not_grow_beyond_the_limit() {
+        spare::give_filled(vec![0; 8 * INITIAL]);
+        let mut buffer = Buffer::new();
+        for _ in 0..3 {
+            assert_eq!(read(&mut buffer, &vec![0; 4 * INITIAL], 2 * INITIAL), 2 * INITIAL);
+            buffer.consume(2 * INITIAL);
+        }
     }
 
     /// A transfer that fills up what there is gets more at a time; one that does not gets what it had.
