@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from sluicegate.controller.sources.files import read, shapes
-from sluicegate.controller.sources.files.loader import YamlError, load
+from sluicegate.controller.sources.files import loader, read, shapes
+from sluicegate.controller.sources.files.loader import YamlError, field_lines, load
 
 ROUTE = """\
 ---
@@ -58,11 +58,34 @@ def test_the_third_of_a_shape_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> 
         return load(text)
 
     monkeypatch.setattr(shapes, "load", loading)
-    texts = [ROUTE.format(name).replace(f"app-{name}", "app").replace(f"quoted-{name}", "x") for name in "abcd"]
+    texts = [ROUTE.format(name).replace(f"quoted-{name}", "x") for name in "abcd"]
     found = [shapes.read(text) for text in texts]
     assert len(parsed) == 1
     assert found[0] is None
     assert found[1:] == [load(text).value for text in texts[1:]]
+
+
+def test_fields_of_a_shape_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def looking(text: str, fields: list[str]) -> list[int]:
+        asked.append(fields)
+        return field_lines(text, fields)
+
+    monkeypatch.setattr(loader, "field_lines", looking)
+    texts = [ROUTE.format(name).replace(f"quoted-{name}", "x") for name in "abcd"]
+    for text in texts[:2]:
+        shapes.read(text)
+    host, path, more = "spec.hostnames[0]", "spec.rules[0].matches[0].path.value", "spec.rules[0].matches[3]"
+    assert [shapes.field_lines(text, [host, path]) for text in texts] == [[14, 20]] * 4
+    assert shapes.field_lines(texts[3], iter((more, host))) == field_lines(texts[3], (more, host)) == [17, 14]
+    assert asked == [[host, path], [more]]
+
+
+def test_fields_without_a_shape_are_looked_for_each_time() -> None:
+    long = "a: " + "b" * shapes.MAX_TEXT
+    for text in ("a: 1\nb: x\n", "a: 1\nb: y\n", "a:\n  b: |\n    c: x\n", "a: 1\n\nb: x\n", long):
+        assert shapes.field_lines(text, ["b", "a.b", "c"]) == field_lines(text, ["b", "a.b", "c"])
 
 
 def test_documents_keep_their_places() -> None:
@@ -107,11 +130,39 @@ def test_documents_keep_their_places() -> None:
         'a: "\\ud800"\nb: {0}\n',
         "a: {0}\t\n",
         "a: {0}\r\nb: {0}\n",
+        "a: [{0}, b]\n",
+        "a: [b, {0}]\n",
+        'a: ["{0}", "b", {0}]\n',
+        "a: [[{0}], {{b: {0}}}]\n",
+        "a: {{b: {0}, c: '{0}', d: [{0}]}}\n",
+        '{{"a": "{0}", b: {0}}}\n',
+        "a: {{b, {0}}}\n",
+        "a: {{{0}: b, c: {0}}}\n",
+        "a: {{b: {0}, b: {0}}}\n",
+        "a: {{[{0}]: b}}\n",
+        "[{0}]: b\n",
+        "a: [{0}, b] # [c, {0}]\n",
+        "a: [b {0}, {0} c]\n",
+        "a: [b: {0}]\n",
+        "a: [!!binary {0}]\n",
+        "a: [b,\n  c, {0}]\n",
+        "a: [&b {0}, *b]\n",
+        "a: b, {0}]\n",
+        "a: |\n  [b, {0}]\n",
+        "a: >-\n  [{0}]\n",
+        "a: '[b, {0}]'\n",
+        "a: 'b\n  [c, {0}]\n  d'\n",
+        'a: {{b: "\\", {0}]"}}\n',
+        'a: {{b: "[{0}]", c: ["b, {0}"]}}\n',
+        "a: [b, {0}]}}\n",
     ],
 )
 def test_what_is_no_plain_text_is_as_the_parser_has_it(text: str) -> None:
     learned(text.format)
-    for name in ("word", "/path", "a.b-c_d/e", "Yes", "n", "null", "On", "12", "1e3", "~", "a#b", "x:y", "0x1f", ""):
+    for name in (
+        *("word", "/path", "a.b-c_d/e", "Yes", "n", "null", "On", "12", "1e3", "~", "a#b", "x:y", "0x1f", ""),
+        *("a, b", "a]"),
+    ):
         same(text.format(name))
 
 
@@ -122,7 +173,8 @@ texts = some.one_of(words, some.sampled_from(sorted(shapes.WORDS)), some.text(ma
 @given(texts, texts)
 def test_any_text_in_any_place(one: str, two: str) -> None:
     def text(first: str, second: str) -> str:
-        return f'a: {first}\nb:\n- {second}\n- c: "{first}"\n  d: "{second}"\n  e: {second}\n'
+        flow = f'f: [{{g: {first}, h: "{second}"}}, [{second}, "{first}"]]\n'
+        return f'a: {first}\nb:\n- {second}\n- c: "{first}"\n  d: "{second}"\n  e: {second}\n{flow}'
 
     for name in ("one", "two"):
         shapes.read(text(name, name))

@@ -20,7 +20,7 @@ from ...api import Diagnostic, Origin
 from . import lists, shapes
 from .content import Content
 from .json_text import JsonError, read_values
-from .loader import MAX_DEPTH, Loaded, YamlError, field_lines, load
+from .loader import MAX_DEPTH, Loaded, YamlError, load
 from .other_files import TEMPLATE
 from .places import Item
 
@@ -84,8 +84,8 @@ class Document(NamedTuple):
 
     def lines_of(self, paths: Iterable[str]) -> list[int]:
         """Lines of several fields, for the price of one."""
-        wholes = [".".join(part for part in (self.prefix, path) if part) for path in paths]
-        found = field_lines(self.text, wholes) if any(wholes) else [0] * len(wholes)
+        wholes = [".".join(filter(None, (self.prefix, path))) for path in paths] if self.prefix else list(paths)
+        found = shapes.field_lines(self.text, wholes) if any(wholes) else [0] * len(wholes)
         return [
             line + self.first_line - 1 if line and whole else self.origin.line
             for line, whole in zip(found, wholes, strict=True)

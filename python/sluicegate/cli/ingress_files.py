@@ -61,7 +61,8 @@ def read_ingresses(
 
     def lines(key: ObjectKey, fields: Sequence[str]) -> Sequence[int]:
         document = documents[key]
-        return document.lines_of(written_field(document.data, field) for field in fields)
+        data = document.data
+        return document.lines_of(written_field(data, field) for field in fields)
 
     inventory = Inventory.of(objects.values(), lines)
     return IngressFiles(inventory, tuple(sorted(problems, key=Diagnostic.order)), len(reading.documents))

@@ -49,7 +49,8 @@ class FileIngresses(Ingresses):
         document = self._source.document(key)
         if document is None:
             return [0] * len(fields)
-        return document.lines_of(written_field(document.data, field) for field in fields)
+        data = document.data
+        return document.lines_of(written_field(data, field) for field in fields)
 
 
 class FileTexts:
