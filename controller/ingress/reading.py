@@ -70,7 +70,8 @@ class Reading:
         self.ledger = ledger
         self._table = table
         self._pattern_error = pattern_error
-        self._names = {name.removeprefix(table.prefix) for name in self._item.metadata.annotations}
+        self._there = frozenset(row.name for name in self._item.metadata.annotations if (row := self._row(name)))
+        self._known: dict[str, Value] = {}
         self._told: set[str] = set()
         self._other: Object | None = None
         self._instead: frozenset[str] = frozenset()
@@ -87,11 +88,23 @@ class Reading:
     def value(self, name: str) -> Value | None:
         """An annotation, by its name or an older one; None: it is not there, or says nothing."""
         row = self._table.annotations[name]
-        there = self._table.ignores_case or row.name in self._names or not self._names.isdisjoint(row.aliases)
-        own = self._value_of(self._item, row) if there and name not in self._instead else None
+        there = name in self._there and name not in self._instead
+        own = self._own(row) if there else None
         if own is None and self._other is not None and name in self._instead | self._besides:
             return self._value_of(self._other, row)
         return own
+
+    def _row(self, written: str) -> Annotation | None:
+        """The row of an annotation; None: the controller reads no such one."""
+        name = written.lower() if self._table.ignores_case else written
+        return self._table.rows.get(name.removeprefix(self._table.prefix))
+
+    def _own(self, row: Annotation) -> Value | None:
+        """What the object itself says; a group may ask for it several times."""
+        found = self._known.get(row.name) or self._value_of(self._item, row)
+        if found is not None:
+            self._known[row.name] = found
+        return found
 
     def _value_of(self, item: Object, row: Annotation) -> Value | None:
         for each in (row.name, *row.aliases):
@@ -171,7 +184,7 @@ class Reading:
 
     def tell_fates(self) -> None:
         """Tell the fate of each annotation that has the provider's prefix and of which nothing was told."""
-        prefix, rows = self._table.prefix, self._table.rows
+        prefix = self._table.prefix
         for name in sorted(self._item.metadata.annotations):
             if name in self._told:
                 continue
@@ -179,8 +192,7 @@ class Reading:
                 self._tell_foreign(name)
                 continue
             cause = self.inventory.of_annotation(self._item, name)
-            own = name.removeprefix(prefix)
-            row = rows.get(own.lower() if self._table.ignores_case else own)
+            row = self._row(name)
             empty = not self._item.metadata.annotations[name].strip()
             # An empty snippet is one: it may cost the whole Ingress.
             if row is not None and empty and "snippet" not in row.name:
@@ -194,7 +206,7 @@ class Reading:
                 self.ledger.tell(cause, row.fate, row.words, row.advice, as_a_rule=ruled)
                 continue
             message = "there is no such annotation: it never did anything"
-            self.ledger.tell(cause, "unknown-annotation", message, self._instead_of(own))
+            self.ledger.tell(cause, "unknown-annotation", message, self._instead_of(name.removeprefix(prefix)))
 
     def _tell_foreign(self, name: str) -> None:
         """Tell of an annotation that another controller reads, or one did long ago."""

@@ -32,9 +32,16 @@ class Settings:
         self._written = written
         self._inventory = inventory
         self._source = source
+        self._known: dict[str, Value] = {}
 
     def value(self, key: str) -> Value:
-        """A setting, with its default where nobody says otherwise."""
+        """A setting, with its default where nobody says otherwise. Each Ingress asks for the same ones."""
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._value(key)
+        return found
+
+    def _value(self, key: str) -> Value:
         if self._written is not None and self.is_written(key):
             return Value(str(self._written.data[key]).strip(), self._inventory.of_key(self._written, key))
         default = self._rows[key].default

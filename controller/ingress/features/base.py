@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from ..losses import Cause
 
@@ -59,7 +59,8 @@ class Features:
 
     def get(self, kind: type[_F]) -> _F | None:
         """The feature of a kind; None: it has none."""
-        return cast("_F | None", self._by_kind.get(kind))
+        found: _F | None = self._by_kind.get(kind)  # type: ignore[assignment]  # it is of its kind
+        return found
 
     def without(self, kinds: tuple[type[Feature], ...]) -> Features:
         """The same without features of some kinds."""

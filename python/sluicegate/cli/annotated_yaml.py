@@ -23,62 +23,66 @@ _OTHER = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 #: Characters of a value that a comment shows.
 MAX_SHOWN = 100
 
-#: Where parts come from, by their paths.
-Causes = Mapping[str, tuple[Cause, ...]]
-_NONE: Causes = {}
+#: A step of the path of a part.
+_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+
+
+class _Parts(dict[str | int, "_Parts"]):
+    """Where a part comes from, and those of its own parts that say so, by key or number."""
+
+    causes: tuple[Cause, ...] = ()
 
 
 def write_manifests(manifests: Iterable[Manifest]) -> Iterator[str]:
-    """The lines of manifests, each a document."""
+    """The text of manifests, each a document, without its last end of line."""
     for manifest in manifests:
-        lines = ["---", *_comments(manifest.causes.get("", ()), "")]
-        _mapping(manifest.document, "", "", manifest.causes, lines)
-        yield from lines
+        parts = _parts(manifest.causes)
+        lines = ["---", *_comments(parts.causes, "")]
+        _mapping(manifest.document, "", parts, lines)
+        yield "\n".join(lines)
 
 
-def _mapping(value: Mapping[str, Any], indent: str, path: str, causes: Causes, lines: list[str]) -> None:
-    """The lines of a mapping, behind others. Without causes nobody asks for paths: most of a manifest has none."""
+def _parts(causes: Mapping[str, tuple[Cause, ...]]) -> _Parts:
+    """Causes by the steps of their paths, such as `spec.rules[0]`."""
+    whole = _Parts()
+    for path, found in causes.items():
+        part = whole
+        for key, number in _STEP.findall(path):
+            part = part.setdefault(key or int(number), _Parts())
+        part.causes = found
+    return whole
+
+
+def _mapping(value: Mapping[str, Any], indent: str, parts: _Parts | None, lines: list[str]) -> None:
+    """The lines of a mapping, behind others. Most of a manifest has no causes of its own: `parts` is None there."""
     for key, item in value.items():
-        here = (f"{path}.{key}" if path else key) if causes else ""
-        if here in causes:
-            lines += _comments(causes[here], indent)
-        _entry(f"{indent}{_scalar(key)}:", item, indent, here, causes, lines)
+        part = parts.get(key) if parts else None
+        if part is not None:
+            lines += _comments(part.causes, indent)
+        head = f"{indent}{_text(key)}:"
+        if type(item) is str and "\n" not in item:  # most of them
+            lines.append(f"{head} {_text(item)}")
+        elif isinstance(item, dict) and item:
+            lines.append(head)
+            _mapping(item, f"{indent}  ", part, lines)
+        elif isinstance(item, (list, tuple)) and item:
+            lines.append(head)
+            _sequence(item, indent, part, lines)
+        elif isinstance(item, str) and "\n" in item.rstrip("\n") and _is_plain_block(item):
+            lines.append(f"{head} |{'' if item.endswith(chr(10)) else '-'}")
+            lines += (f"{indent}  {line}" if line else "" for line in item.rstrip("\n").split("\n"))
+        else:
+            lines.append(f"{head} {_scalar(item)}")
 
 
-def _entry(
-    head: str,
-    item: Any,  # noqa: ANN401 (any YAML)
-    indent: str,
-    path: str,
-    causes: Causes,
-    lines: list[str],
-) -> None:
-    if isinstance(item, dict) and item:
-        lines.append(head)
-        _mapping(item, f"{indent}  ", path, _below(path, causes), lines)
-    elif isinstance(item, (list, tuple)) and item:
-        lines.append(head)
-        _sequence(item, indent, path, _below(path, causes), lines)
-    elif isinstance(item, str) and "\n" in item and "\n" in item.rstrip("\n") and _is_plain_block(item):
-        lines.append(f"{head} |{'' if item.endswith(chr(10)) else '-'}")
-        lines += (f"{indent}  {line}" if line else "" for line in item.rstrip("\n").split("\n"))
-    else:
-        lines.append(f"{head} {_scalar(item)}")
-
-
-def _below(path: str, causes: Causes) -> Causes:
-    """The causes, where some are of a part below a path."""
-    return causes if any(name.startswith(path) for name in causes) else _NONE
-
-
-def _sequence(items: Iterable[Any], indent: str, path: str, causes: Causes, lines: list[str]) -> None:
+def _sequence(items: Iterable[Any], indent: str, parts: _Parts | None, lines: list[str]) -> None:
     for number, item in enumerate(items):
-        here = f"{path}[{number}]" if causes else ""
-        if here in causes:
-            lines += _comments(causes[here], indent)
+        part = parts.get(number) if parts else None
+        if part is not None:
+            lines += _comments(part.causes, indent)
         if isinstance(item, dict) and item:
             first = len(lines)
-            _mapping(item, f"{indent}  ", here, _below(here, causes), lines)
+            _mapping(item, f"{indent}  ", part, lines)
             lines[first] = f"{indent}- {lines[first][len(indent) + 2 :]}"
         else:
             lines.append(f"{indent}- {_scalar(item)}")
@@ -108,7 +112,11 @@ def _plain(value: Any) -> str:  # noqa: ANN401 (any YAML)
 
 
 def _comments(causes: Iterable[Cause], indent: str) -> Iterator[str]:
-    for cause in causes:
-        value = cause.value if len(cause.value) <= MAX_SHOWN else f"{cause.value[:MAX_SHOWN]}..."
-        parts = [cause.place, *([cause.object] if cause.line else []), cause.subject + (f": {value}" if value else "")]
-        yield f"{indent}# {one_line(' '.join(part for part in parts if part))}"
+    return (f"{indent}# {_comment(cause)}" for cause in causes)
+
+
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
+def _comment(cause: Cause) -> str:
+    value = cause.value if len(cause.value) <= MAX_SHOWN else f"{cause.value[:MAX_SHOWN]}..."
+    parts = [cause.place, *([cause.object] if cause.line else []), cause.subject + (f": {value}" if value else "")]
+    return one_line(" ".join(part for part in parts if part))
