@@ -28,7 +28,7 @@ from sluicegate.controller.ingress import NGINX, Conversion, Inventory, Name, Op
 SEEDS = int(os.environ.get("TEST_MIGRATE_SEEDS", "30"))
 INGRESSES = 10
 #: What `check` may say of what comes out: what is named is not there; what cannot be served is closed; what a host with
-#: expressions, a wildcard or a canary takes from others.
+#: expressions, a wildcard or a canary takes from others; a host without TLS that asks for certificates lets nobody in.
 MEANT = {
     *REFERENCE_CODES,
     "no-backends",
@@ -36,6 +36,7 @@ MEANT = {
     "shadowed-route",
     "unreachable-rule",
     "policy-part-unused",
+    "no-client-validation",
     "unused-backends",
 }
 #: Annotations without which nobody may be let in.

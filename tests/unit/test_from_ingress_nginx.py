@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from system_certificates import Authority
 
 from sluicegate.controller.ingress import NGINX
 
@@ -23,6 +24,7 @@ GROUP = "gateway.networking.k8s.io"
 WRITTEN_OTHERWISE = frozenset(
     {"client-body-buffer-size", "configuration-snippet", "disable-proxy-intercept-errors", "server-snippet"}
 )
+AUTHORITY = Authority()
 #: htpasswd -nbB of an example.
 USERS = "ann:$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW\n"
 
@@ -50,15 +52,29 @@ def objects(annotation: str, place: dict[str, Any]) -> list[dict[str, Any]]:
         return [made("Service", name, "v1", spec={"ports": [{"port": 80}]}), endpoints]
 
     rule: dict[str, Any] = {"backendRefs": [{"name": "app", "port": 80}], **place.get("rule", {})}
-    listener = {"name": "http", "port": 80, "protocol": "HTTP", "hostname": f"{annotation}.example.com"}
+    listener: dict[str, Any] = {"name": "http", "port": 80, "protocol": "HTTP", "hostname": f"{annotation}.example.com"}
+    gateway: dict[str, Any] = {"gatewayClassName": "sluicegate", "listeners": [listener]}
     found = [
-        made("Gateway", "public", f"{GROUP}/v1", spec={"gatewayClassName": "sluicegate", "listeners": [listener]}),
+        made("Gateway", "public", f"{GROUP}/v1", spec=gateway),
         *service("app"),
         *service("other"),
         made("Secret", "users", "v1", stringData={"auth": USERS}),
         made("Secret", "each", "v1", stringData=dict([USERS.strip().split(":")])),
         made("ConfigMap", "page", "v1", data={"response.body": "a page"}),
     ]
+    if place.get("tls"):
+        authorities = {"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "ca"}]}
+        listener |= {"port": 443, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "own"}]}}
+        gateway["tls"] = {"frontend": {"default": {"validation": authorities}}}
+        pair = AUTHORITY.sign(f"{annotation}.example.com", days=29)
+        material = {"tls.crt": pair.certificate.decode(), "tls.key": pair.key.decode()}
+        found.append(made("Secret", "own", "v1", type="kubernetes.io/tls", stringData=material))
+        found.append(made("ConfigMap", "ca", "v1", data={"ca.crt": AUTHORITY.pem.decode()}))
+        spec = {
+            "targetRefs": [{"group": "", "kind": "Service", "name": "app"}],
+            "validation": {"hostname": "app.example.com", **authorities},
+        }
+        found.append(made("BackendTLSPolicy", "app", f"{GROUP}/v1", spec=spec))
     if "filter" in place:
         found.append(made("HTTPFilter", "filter", "sluicegate.dev/v1alpha1", spec=place["filter"]))
         reference = {"group": "sluicegate.dev", "kind": "HTTPFilter", "name": "filter"}
