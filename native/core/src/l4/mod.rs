@@ -170,3 +170,6 @@ fn choose(
     entry.chosen(&chosen);
     Ok(chosen)
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,3 +49,69 @@ impl External {
         made.collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::External;
+    use crate::ir::ExternalService;
+    use crate::policy::access::samples::{FACTS, fields};
+    use crate::policy::{Facts, Identity, Proof};
+    use serde_json::{Value, json};
+    use std::sync::Arc;
+
+    fn external(set_headers: Value) -> Result<External, String> {
+        let ir = json!({"backend": "b", "protocol": "http", "timeout_ms": 1, "set_headers": set_headers});
+        External::compile(&Arc::new(serde_json::from_value::<ExternalService>(ir).unwrap()))
+    }
+
+    /// In the order written; where there is no value the service still gets nothing that the request has under the name.
+    #[test]
+    fn what_a_service_is_told_in_any_case() {
+        let external = external(json!([
+            {"name": "x-site", "value": " shop "},
+            {"name": "x-path", "expression": "request.path"},
+            {"name": "x-user", "expression": "identity.user"},
+            {"name": "x-none", "expression": "request.headers['x-none'][0]"},
+        ]))
+        .unwrap();
+        let ann = Identity::of(Proof::Basic, "ann");
+        for (identity, user) in [(Some(&ann), Some("ann")), (None, None)] {
+            let set = external.set_fields(&Facts { path: "/a", ..FACTS }, identity);
+            let set: Vec<_> = set.iter().map(|(name, value)| (*name, value.as_deref())).collect();
+            let text = |text: &'static str| Some(text.as_bytes());
+            let expected = [
+                ("x-site", text("shop")),
+                ("x-path", text("/a")),
+                ("x-user", user.map(str::as_bytes)),
+                ("x-none", None),
+            ];
+            assert_eq!(set, expected, "{identity:?}");
+        }
+    }
+
+    #[test]
+    fn a_service_that_is_told_nothing() {
+        let external = external(json!([])).unwrap();
+        assert!(external.set_fields(&FACTS, None).is_empty() && !external.asks_fields());
+    }
+
+    /// Then the fields are made as the backend is told them.
+    #[test]
+    fn whether_fields_are_asked() {
+        let sent = fields(&[("x-a", "6.6.6.6")]);
+        let told = fields(&[("x-a", "192.0.2.1")]);
+        for (expression, asks) in [("request.headers['x-a'][0]", true), ("request.path", false)] {
+            let external = external(json!([{"name": "a", "value": "1"}, {"name": "b", "expression": expression}]));
+            assert_eq!(external.unwrap().asks_fields(), asks, "{expression}");
+        }
+        let external = external(json!([{"name": "b", "expression": "request.headers['x-a'][0]"}])).unwrap();
+        let set = external.set_fields(&Facts { fields: &sent, told: Some(&told), ..FACTS }, None);
+        assert_eq!(set, [("b", Some(b"192.0.2.1".to_vec()))]);
+    }
+
+    #[test]
+    fn an_expression_that_is_none_is_told_with_its_field() {
+        let error = external(json!([{"name": "x-a", "value": "1"}, {"name": "x-b", "expression": "1 +"}])).unwrap_err();
+        assert!(error.starts_with("set_headers, x-b: "), "{error}");
+    }
+}

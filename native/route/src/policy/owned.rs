@@ -71,3 +71,76 @@ impl OwnedFields {
         self.names.iter().any(|owned| same_field(owned, name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::OwnedFields;
+    use crate::policy::Compiled;
+    use crate::policy::access::samples::{fields, from};
+    use crate::samples::lines;
+    use serde_json::{Value, json};
+    use std::sync::Arc;
+
+    fn owned(policies: &[Value]) -> OwnedFields {
+        let compiled = policies.iter().map(|ir| Arc::new(Compiled::of(from(ir.clone()), Vec::new(), Vec::new())));
+        OwnedFields::of(&compiled.collect::<Vec<_>>())
+    }
+
+    /// Keys in a field, whose client the backend is told in another one.
+    fn keys(sought: &str, forward: &str) -> Value {
+        json!({"type": "access_api_key", "id": "AccessPolicy/a/b/apiKey", "keys": "keys", "forward_header": forward,
+            "from": [{"type": "header", "name": sought}]})
+    }
+
+    fn underscores(word: &str) -> Value {
+        json!({"type": "client_headers", "id": "ClientPolicy/a/b/headers", "underscores": word})
+    }
+
+    /// Who may set a field would be whoever it likes, in any spelling that a backend takes for the name.
+    #[test]
+    fn fields_that_clients_may_not_send() {
+        let owned = owned(&[keys("x-api-key", "X-User"), keys("x-api-key", "x_user"), keys("x", "x-client")]);
+        assert!(!owned.is_empty());
+        for (name, is_owned) in
+            [("x-user", true), ("X_USER", true), ("x.client", true), ("x-users", false), ("x-api-key", false)]
+        {
+            let sent = fields(&[(name, "1")]);
+            assert_eq!((owned.has(name.as_bytes()), owned.takes(&sent[0])), (is_owned, is_owned), "{name}");
+            assert_eq!(owned.withholds(name.as_bytes()), is_owned, "{name}");
+        }
+    }
+
+    /// A request is refused for its head (`head.rs`); a trailer comes too late for that.
+    #[test]
+    fn names_with_underscores() {
+        for (word, is_empty, takes, withholds) in
+            [("Keep", true, false, false), ("Drop", false, true, true), ("Reject", false, false, true)]
+        {
+            let owned = owned(&[underscores(word)]);
+            let found = (owned.is_empty(), owned.takes(&fields(&[("x_a", "1")])[0]), owned.withholds(b"x_a"));
+            assert_eq!(found, (is_empty, takes, withholds), "{word}");
+            assert!(!owned.takes(&fields(&[("x-a", "1")])[0]) && !owned.withholds(b"x-a") && !owned.has(b"x_a"));
+        }
+        assert_eq!(owned(&[]), OwnedFields::default());
+        assert!(owned(&[]).is_empty());
+    }
+
+    /// What is taken out of a request is looked at all the same where a policy seeks credentials, as that one spells it.
+    #[test]
+    fn a_credential_in_a_field_that_is_owned_is_still_seen() {
+        let sent = fields(&[("x-user", "key"), ("X-USER", "other"), ("x.user", "forged"), ("x-a", "1")]);
+        let left = &sent[3..];
+        let judged = owned(&[keys("x-user", "x-user")]).judged(&sent, left).unwrap();
+        assert_eq!(lines(&judged), ["x-a: 1", "x-user: key", "X-USER: other"]);
+        // It is nobody's, or nobody seeks anything there.
+        assert!(owned(&[keys("x-user", "x-user")]).judged(left, left).is_none());
+        assert!(owned(&[keys("x-key", "x-user")]).judged(&sent, left).is_none());
+        assert!(owned(&[keys("x-user", "x-client")]).judged(&sent, left).is_none(), "it is not taken out");
+        // What is dropped for its name is no credential either.
+        let sent = fields(&[("x_user", "key")]);
+        for (word, is_seen) in [("Keep", true), ("Drop", false)] {
+            let owned = owned(&[keys("x_user", "x_user"), underscores(word)]);
+            assert_eq!(owned.judged(&sent, &[]).is_some(), is_seen, "{word}");
+        }
+    }
+}

@@ -23,3 +23,42 @@ pub fn render(table: &Table, text: &mut String) {
     header(text, "rate_limit_keys", "gauge", "Clients, values and the like that have a budget of their own.");
     let _ = writeln!(text, "sluicegate_rate_limit_keys {}", PLACES.taken());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::render;
+    use crate::policy::Held;
+    use crate::policy::samples::{FACTS, chain, table};
+    use route::policy::Passage;
+    use serde_json::json;
+
+    /// A series for each limit of each policy, named as the operator wrote it and in an order that stays, also where nothing was
+    /// refused yet; one that only counts says that it does.
+    #[test]
+    fn what_limits_refused() {
+        let limit = |name: &str, requests: u32, shadow: bool| json!({"name": name, "requests": requests, "per_milliseconds": 86_400_000, "burst": requests, "shadow": shadow});
+        let local = json!({"type": "rate_limits", "id": "RateLimitPolicy/a/p/local",
+            "limits": [limit("two", 2, false), limit("one", 1, true), limit("many", 99, false)]});
+        let body = json!({"type": "client_body", "id": "ClientPolicy/a/p/body"});
+        let table = table(&json!([body, local]), "");
+        for asked in [0_u64, 3] {
+            for _ in 0..asked {
+                chain(&table).run(0, &FACTS, &mut Passage::default(), &mut Held::new());
+            }
+            let mut text = String::new();
+            render(&table, &mut text);
+            let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+            let series = |limit: &str, mode: &str, count: u64| {
+                let labels = format!("policy=\"RateLimitPolicy/a/p\",limit=\"{limit}\",mode=\"{mode}\"");
+                format!("sluicegate_rate_limited_total{{{labels}}} {count}")
+            };
+            let (refused, shadow) = if asked == 0 { (0, 0) } else { (1, 1) };
+            let expected =
+                [series("two", "Enforce", refused), series("one", "Shadow", shadow), series("many", "Enforce", 0)];
+            assert_eq!(lines[..3], expected, "{asked}");
+            // Of the process: how many there are depends on who else counts.
+            let keys = lines[3].strip_prefix("sluicegate_rate_limit_keys ").unwrap();
+            assert!(lines.len() == 4 && keys.parse::<u64>().is_ok(), "{lines:?}");
+        }
+    }
+}

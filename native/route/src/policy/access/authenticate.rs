@@ -140,3 +140,189 @@ pub fn unauthenticated(all: &[Member<'_>]) -> Denial {
 pub fn challenge(scheme: &str, realm: &str) -> String {
     format!("{scheme} realm=\"{}\"", realm.replace('\\', "\\\\").replace('"', "\\\""))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Authenticator, Member, Presented, Progress, accept, authenticate, challenge, unauthenticated};
+    use crate::ir::AccessExempt;
+    use crate::policy::access::Exempt;
+    use crate::policy::access::samples::FACTS;
+    use crate::policy::{AnswerField, Facts, ForwardField, Identity, Passage, Proof, Reason, Removal};
+    use serde_json::json;
+    use std::sync::Arc;
+
+    /// A kind of credential that says what it is told to.
+    struct Kind {
+        name: &'static str,
+        proof: Proof,
+        presented: Presented,
+        optional: bool,
+        keep: bool,
+        field: Option<ForwardField>,
+        removed: Vec<Removal>,
+    }
+
+    impl Kind {
+        fn of(name: &'static str, proof: Proof, presented: Presented) -> Self {
+            let removed = vec![Removal::Field(name.into())];
+            Self { name, proof, presented, optional: false, keep: false, field: ForwardField::of("x-user"), removed }
+        }
+    }
+
+    impl Authenticator for Kind {
+        fn proof(&self) -> Proof {
+            self.proof
+        }
+
+        fn present(&self, _: &Facts<'_>) -> Presented {
+            self.presented.clone()
+        }
+
+        fn challenge(&self) -> String {
+            challenge(self.name, "r")
+        }
+
+        fn is_optional(&self) -> bool {
+            self.optional
+        }
+
+        fn forward_field(&self) -> Option<&ForwardField> {
+            self.field.as_ref()
+        }
+
+        fn told(&self, identity: &Identity) -> Vec<AnswerField> {
+            vec![(format!("x-{}", self.name).into(), identity.user.clone().into_bytes())]
+        }
+
+        fn is_kept(&self) -> bool {
+            self.keep
+        }
+
+        fn removed(&self) -> &[Removal] {
+            &self.removed
+        }
+    }
+
+    fn members(kinds: &[Kind]) -> Vec<Member<'_>> {
+        kinds.iter().enumerate().map(|(at, kind)| Member { kind, place: Some(at + 10) }).collect()
+    }
+
+    fn valid(user: &str) -> Presented {
+        Presented::Valid(Arc::new(Identity::of(Proof::ApiKey, user)))
+    }
+
+    /// Of two kinds what is said, by what a request has of them, where they have to be there, are optional, and are not asked for.
+    #[test]
+    fn the_first_kind_that_is_present_decides() {
+        use Presented::{Absent, Ask, Invalid};
+        let nobody: AccessExempt = serde_json::from_value(json!({"id": "e", "methods": ["POST"]})).unwrap();
+        let nobody = Exempt::compile(&nobody).unwrap();
+        for (presented, expected, optional, exempt) in [
+            ([Absent, Absent], "deny None", "pass None", "pass None"),
+            ([Invalid, valid("b")], "deny Some(0)", "deny Some(0)", "pass None"),
+            ([Absent, Invalid], "deny Some(1)", "deny Some(1)", "pass None"),
+            ([valid("a"), Invalid], "pass Some(0)", "pass Some(0)", "pass Some(0)"),
+            ([Absent, valid("b")], "pass Some(1)", "pass Some(1)", "pass Some(1)"),
+            ([Absent, Ask], "ask 1 false", "ask 1 false", "ask 1 true"),
+            ([Ask, Invalid], "ask 0 false", "ask 0 false", "ask 0 true"),
+        ] {
+            for (are_optional, exempted, expected) in
+                [(false, None, expected), (true, None, optional), (false, Some(&nobody), exempt)]
+            {
+                let [one, two] = presented.clone();
+                let mut kinds = [Kind::of("one", Proof::ApiKey, one), Kind::of("two", Proof::Basic, two)];
+                for kind in &mut kinds {
+                    kind.optional = are_optional;
+                }
+                let members = members(&kinds);
+                let said = match authenticate(&members, exempted, &FACTS, &mut Passage::default()) {
+                    Progress::Pass(place) => format!("pass {place:?}"),
+                    Progress::Deny(place, denial) => {
+                        assert_eq!(denial, unauthenticated(&members));
+                        format!("deny {place:?}")
+                    }
+                    Progress::Ask { place, forgiven } => format!("ask {place} {forgiven}"),
+                };
+                assert_eq!(said, expected, "{presented:?} {are_optional} {exempted:?}");
+            }
+        }
+    }
+
+    /// Of several that may be absent one that may not is enough.
+    #[test]
+    fn all_have_to_be_optional() {
+        for (optional, passes) in [([true, true], true), ([true, false], false), ([false, true], false)] {
+            let mut kinds = ["one", "two"].map(|name| Kind::of(name, Proof::ApiKey, Presented::Absent));
+            kinds.iter_mut().zip(optional).for_each(|(kind, optional)| kind.optional = optional);
+            let progress = authenticate(&members(&kinds), None, &FACTS, &mut Passage::default());
+            assert_eq!(matches!(progress, Progress::Pass(None)), passes, "{optional:?}");
+        }
+    }
+
+    /// What nobody looked at goes on to no backend, though it is to be kept; what was looked at goes on where it is to be kept.
+    #[test]
+    fn what_the_backend_does_not_get() {
+        for (keep, presented, expected) in [
+            ([false, false], [valid("a"), Presented::Absent], &["one", "two"][..]),
+            ([true, true], [valid("a"), Presented::Absent], &["two"]),
+            ([true, true], [Presented::Absent, Presented::Ask], &["one"]),
+            ([false, true], [Presented::Absent, Presented::Ask], &["one"]),
+            ([true, false], [valid("a"), Presented::Absent], &["two"]),
+            // Nobody decided.
+            ([true, false], [Presented::Absent, Presented::Absent], &["two"]),
+        ] {
+            let [one, two] = presented.clone();
+            let mut kinds = [Kind::of("one", Proof::ApiKey, one), Kind::of("two", Proof::Basic, two)];
+            kinds.iter_mut().zip(keep).for_each(|(kind, keep)| (kind.keep, kind.optional) = (keep, true));
+            let mut passage = Passage::default();
+            authenticate(&members(&kinds), None, &FACTS, &mut passage);
+            let mut removed: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
+            removed.retain(|name| passage.removed.iter().any(|removal| removal.takes(name.as_bytes())));
+            assert_eq!(removed, expected, "{keep:?} {presented:?}");
+        }
+    }
+
+    /// Who is only assumed to have proved it is taken for it by that kind alone, whatever the request has.
+    #[test]
+    fn whoever_is_assumed_proved_it_by_one_kind() {
+        let kinds = [Kind::of("one", Proof::Jwt, Presented::Absent), Kind::of("two", Proof::Basic, Presented::Invalid)];
+        for (proof, expected) in [(Proof::Basic, Some(1)), (Proof::Jwt, Some(0))] {
+            let assumed = Identity::of(proof, "eve");
+            let facts = Facts { assumed: Some(&assumed), ..FACTS };
+            let (members, mut passage) = (members(&kinds), Passage::default());
+            assert_eq!(authenticate(&members, None, &facts, &mut passage), Progress::Pass(expected));
+            assert_eq!(passage.identity.as_deref(), Some(&assumed));
+        }
+        let assumed = Identity::of(Proof::ApiKey, "eve");
+        let facts = Facts { assumed: Some(&assumed), ..FACTS };
+        let progress = authenticate(&members(&kinds), None, &facts, &mut Passage::default());
+        assert!(matches!(progress, Progress::Deny(Some(1), _)), "{progress:?}");
+    }
+
+    /// The user first, then what the kind tells besides; and by which credentials at the listener it was proved.
+    #[test]
+    fn what_is_told_of_who_proved_it() {
+        let mut kinds = [Kind::of("one", Proof::ApiKey, Presented::Absent)];
+        for (field, expected) in [(ForwardField::of("x-user"), &["x-user", "x-one"][..]), (None, &["x-one"])] {
+            kinds[0].field = field;
+            let mut passage = Passage::default();
+            accept(members(&kinds)[0], Arc::new(Identity::of(Proof::ApiKey, "ann")), &mut passage);
+            let names: Vec<_> = passage.forward.iter().map(|(name, _)| &**name).collect();
+            assert_eq!(names, expected);
+            assert!(passage.forward.iter().all(|(_, value)| value == b"ann"));
+            assert_eq!((passage.identity.unwrap().user.as_str(), passage.proved_by), ("ann", Some(10)));
+        }
+    }
+
+    /// RFC 9110 section 11.6.1: a challenge of each kind, in their order; a quote in a realm does not end it.
+    #[test]
+    fn what_a_client_may_try() {
+        let kinds = ["one", "two"].map(|name| Kind::of(name, Proof::ApiKey, Presented::Absent));
+        let denial = unauthenticated(&members(&kinds));
+        assert_eq!((denial.reason, denial.status), (Reason::Unauthenticated, None));
+        let fields: Vec<_> = denial.fields.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let name = "www-authenticate";
+        assert_eq!(fields, [(name, &b"one realm=\"r\""[..]), (name, b"two realm=\"r\"")]);
+        assert_eq!(challenge("Bearer", r#"a"b\c"#), r#"Bearer realm="a\"b\\c""#);
+    }
+}
