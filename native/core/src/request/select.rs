@@ -2,6 +2,7 @@
 //! waiting.
 
 use super::hashed::key_of;
+use super::turn::{session_of, turn_of};
 use crate::dispatch::outbound::{Outbound, Parts, Standing};
 use crate::dispatch::{CopyTo, Forward, MirrorTo, websocket_handshake};
 use crate::error::ErrorCode;
@@ -11,9 +12,8 @@ use crate::message::head::Inbound;
 use crate::message::pages::Pages;
 use crate::message::record::Entry;
 use crate::message::response_filters::ResponseEdits;
-use crate::message::session::{CookieTerms, Session};
+use crate::message::session::Session;
 use crate::policy::Chain;
-use crate::tls::tickets::Sealer;
 use crate::upstream::{Among, Load, RoutePolicy};
 use crate::worker::Generation;
 use codec::Field;
@@ -22,10 +22,9 @@ use route::ir::BackendProtocol;
 use route::policy::{Identity, Networks, Passage, Stripped, Withheld};
 use route::resolve::{Edited, NoPath, Picked, Routed, cors_response, edit_request, pick};
 use route::session::removal;
-use route::table::{Backend, EditedFields, Filters, MadeValue, MadeValues, Rule, Timeouts};
+use route::table::{EditedFields, Filters, MadeValue, MadeValues, Rule, Timeouts};
 use smallvec::SmallVec;
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What policies leave of a request that they let pass.
@@ -179,28 +178,6 @@ fn timeouts(rule: &Rule, chain: Option<&Chain>) -> Timeouts {
     Timeouts { request: chain.map_or(own, |chain| chain.request_timeout(own)), ..rule.timeouts }
 }
 
-/// The session of a request, where its rule keeps any.
-fn session_of<'g>(
-    generation: &'g Generation,
-    client: &Client,
-    routed: &Routed<'g, '_>,
-    backend: &'g Backend,
-    proxies: Option<&Networks>,
-) -> Option<Session<'g>> {
-    let Routed { listener, found, head, .. } = routed;
-    let terms = backend.session(&found.rule.ir)?;
-    let sealer = Sealer::of_sessions(generation.server_tls.tickets(), &listener.ir.gateway, terms);
-    let over_tls = client.is_secure(head.fields, client.is_believed(proxies));
-    let attributes = backend.policy.as_ref().and_then(|policy| policy.session_cookie.as_ref());
-    Some(Session::read(
-        terms,
-        CookieTerms { attributes, over_tls },
-        sealer,
-        (&found.rule.ir.id, &backend.id),
-        head.fields,
-    ))
-}
-
 /// Over HTTP/2 only a WebSocket has a way (RFC 8441), and a call of gRPC is none.
 ///
 /// # Errors
@@ -213,47 +190,6 @@ fn check_upgrade(inbound: &Inbound<'_>, protocol: &[u8], http2: bool, grpc: bool
         return Err(ErrorCode::UpstreamNoUpgrade);
     }
     if websocket_handshake::has_key(&inbound.fields) { Ok(()) } else { Err(ErrorCode::BadRequest) }
-}
-
-/// The backend that the client's session is with, where policies have clients stay with it; else whose turn it is.
-fn turn_of(generation: &Generation, client: &Client, routed: &Routed<'_, '_>, proxies: Option<&Networks>) -> u64 {
-    let rule = routed.found.rule;
-    if rule.backends.len() < 2 {
-        return 0;
-    }
-    side_of_session(generation, client, routed, proxies).unwrap_or_else(|| turn(client, rule))
-}
-
-/// Where the turns of the backend begin that the client's session is with. A function of its own, so that rules with one backend,
-/// as nearly all are, do not carry it.
-#[inline(never)]
-fn side_of_session(
-    generation: &Generation,
-    client: &Client,
-    routed: &Routed<'_, '_>,
-    proxies: Option<&Networks>,
-) -> Option<u64> {
-    let mut start = 0;
-    for chosen in &routed.found.rule.backends {
-        let own = std::mem::replace(&mut start, chosen.cumulative);
-        let backend = chosen.slot.and_then(|slot| generation.table.backend(slot));
-        let spans = |backend: &&Arc<Backend>| {
-            let attributes = backend.policy.as_ref().and_then(|policy| policy.session_cookie.as_ref());
-            attributes.is_some_and(|attributes| attributes.spans_backends)
-        };
-        let session = backend
-            .filter(|backend| chosen.cumulative > own && spans(backend) && !backend.has_no_endpoint())
-            .and_then(|backend| session_of(generation, client, routed, backend, proxies));
-        if session.is_some_and(|session| session.endpoint().is_some()) {
-            return Some(own);
-        }
-    }
-    None
-}
-
-/// Which of the rule's backends is next; most rules have one.
-fn turn(client: &Client, rule: &Rule) -> u64 {
-    if rule.backends.len() < 2 { 0 } else { client.worker.turns.backend(rule.uid, rule.total_weight) }
 }
 
 /// `sent_fields`: how many of the fields are the client's; the listener's filters set the others.
@@ -307,7 +243,7 @@ fn write_outbound(
     ))
 }
 
-/// A function of its own, as [`side_of_session`].
+/// A function of its own, so that rules without mirrors, as nearly all are, do not carry it.
 #[inline(never)]
 fn mirrors<'g>(
     client: &Client,
