@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,15 @@ def test_the_navigation_has_every_page() -> None:
     docs = ROOT / "docs"
     there = {str(path.relative_to(docs)) for path in docs.rglob("*.md")}
     assert pages(yaml.safe_load(CONFIGURATION.read_text())["nav"]) == there
+
+
+def test_the_symptoms_are_answers_that_there_are() -> None:
+    errors = (ROOT / "docs" / "errors.md").read_text()
+    answers = {(row[1], row[0]) for row in re.findall(r"^\| `(\w+)` \| (\d{3}) \|", errors, re.MULTILINE)}
+    page = (ROOT / "docs" / "operate" / "troubleshooting.md").read_text()
+    named = set(re.findall(r"\b(\d{3}) `(\w+)`", page))
+    assert len(named) > 10
+    assert named - answers == set()
 
 
 def test_it_builds_without_a_warning(tmp_path: Path) -> None:
