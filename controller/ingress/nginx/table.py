@@ -26,7 +26,7 @@ _ROWS: tuple[AnnotationRow, ...] = (
     ("P", "o", "session-cookie-conditional-samesite-none", "", "it is for browsers of 2019", ""),
     ("P", "+", "session-cookie-secure", "sessions", "BackendPolicy `sessionCookie.secure`; without it where the client came by TLS, as there", ""),
     ("P", "~", "session-cookie-change-on-failure", "sessions", "`false`: BackendPolicy `sessionCookie.onFailure`: a session whose endpoint fails goes elsewhere meanwhile; without it goes on there, as `true` does", ""),
-    ("P", "+", "allowlist-source-range|whitelist-source-range", "access", "AccessPolicy `authorization.rules[].clients`; others are told 403", ""),
+    ("P", "+", "allowlist-source-range|whitelist-source-range", "access", "AccessPolicy `authorization.rules[].clients`: others are told 403; with `satisfy: any` `exempt.clients`: others need credentials", ""),
     ("P", "+", "denylist-source-range", "access", "AccessPolicy `authorization.rules[]` with the action `Deny`", ""),
     ("P", "+", "satisfy", "access", "`any`: AccessPolicy `exempt.clients`", ""),
     ("S", "~", "app-root", "redirects", "a rule for `/` alone with a `RequestRedirect`; the query of the request goes along", ""),
