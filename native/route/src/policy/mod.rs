@@ -5,7 +5,7 @@
 
 mod access;
 mod address;
-mod body;
+mod body_limit;
 mod certificate_header;
 mod client_certificate;
 mod credentials;
@@ -28,7 +28,7 @@ pub use access::{
     Presented, Progress, accept, authenticate, named_claim, told_claims, unauthenticated,
 };
 pub use address::{ClientAddressing, Preamble};
-pub use body::BodyLimit;
+pub use body_limit::BodyLimit;
 pub use certificate_header::CertificateHeader;
 pub use client_certificate::ClientCertificate;
 pub use credentials::{Stripped, masked, secret_pairs};
