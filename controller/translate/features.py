@@ -2,7 +2,7 @@
 
 Names: `pkg/features` of sigs.k8s.io/gateway-api v1.7.0, and those of v1.6.3 that it renamed. Mesh features are none of
 a gateway. `GatewayListenerFilters` is left out: rules MUST be matched after the last filter of a listener
-(`ListenerFilters.requests`), and what its ExternalAuth says comes behind that (`docs/external-auth.md`).
+(`ListenerFilters.requests`), and `fault`, `buffer` and `respond` of an HTTPFilter act once the rule is known.
 """
 
 from __future__ import annotations

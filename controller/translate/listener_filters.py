@@ -209,7 +209,7 @@ def _in_order(made: tuple[object, ...], latest: int, at: str) -> int:
 
 
 def _external_auth(item: ListenerFilter, at: str, place: _Place) -> None:
-    """The policy that an ExternalAuth comes to. It is asked once a request has its rule."""
+    """The policy that an ExternalAuth comes to. It is asked before a rule is looked for."""
     if any(isinstance(policy, ir.ExternalAuth) for policy in place.made.policies):
         message = f"{EXTERNAL_AUTH} is given more than once"
         raise Refused(ConditionType.ACCEPTED, Reason.UNSUPPORTED_VALUE, at, message, "keep one of them")

@@ -203,7 +203,8 @@ STANZAS: tuple[Callable[[dict[str, Any]], st.SearchStrategy[ir.StanzaBase]], ...
         cache=st.sampled_from((None, CACHE)),
         sign_in=st.sampled_from((None, ir.SignIn(url="https://login.test/start", parameter="rd"))),
     ),
-    lambda head: st.builds(ir.ExternalAuth, **head, service=_SERVICES),
+    # Of a listener it overrides, and is asked before a rule is looked for.
+    lambda head: st.builds(ir.ExternalAuth, **{**head, "overrides": st.booleans()}, service=_SERVICES),
     lambda head: st.builds(
         ir.FilterFault,
         **head,
@@ -295,7 +296,7 @@ def _named(draw: st.DrawFn, stanzas: list[ir.StanzaBase], *, many: bool) -> tupl
 
 @st.composite
 def policy_tables(draw: st.DrawFn) -> ir.Transaction:
-    """Two listeners with four rules each of which may name policies, one of them with all filters, one of calls."""
+    """Two listeners with five rules each of which may name policies: one has all filters, one is of calls."""
     stanzas = draw(_stanzas())
     cors = ir.Cors(allow_origins=("https://a.test",), max_age=5)
     filters: tuple[ir.Filter, ...] = (ir.ResponseHeaders(set=(ir.HeaderValue(name="x", value="1"),)), cors)
@@ -307,14 +308,20 @@ def policy_tables(draw: st.DrawFn) -> ir.Transaction:
             index=index,
             listeners=LISTENERS,
             hostnames=("a.test",),
-            matches=(ir.Match(path=ir.PathPrefix(value=path)),),
+            matches=(ir.Match(path=ir.PathPrefix(value=path), headers=fields),),
             filters=own,
             backends=(ir.WeightedBackend(backend=BACKEND, weight=1),) * 2,
             grpc=path == "/calls",
             policies=_named(draw, stanzas, many=False),
         )
-        for index, (path, own) in enumerate(
-            (("/", ()), ("/filtered", filters), ("/redirected", (redirect,)), ("/calls", ()))
+        for index, (path, own, fields) in enumerate(
+            (
+                ("/", (), ()),
+                ("/filtered", filters, ()),
+                ("/redirected", (redirect,), ()),
+                ("/calls", (), ()),
+                ("/", (), (ir.HeaderMatch(name="x-user", value="root"),)),
+            )
         )
     )
     listeners = tuple(

@@ -24,7 +24,7 @@ def published(version: str) -> set[str]:
     return set(_NAME.findall(text))
 
 
-#: An ExternalAuth of a listener is asked once a request has its rule, not before (`docs/external-auth.md`).
+#: `fault`, `buffer` and `respond` of a listener's HTTPFilter act once a request has its rule, not before.
 LEFT_OUT: dict[str, set[str]] = {"v1.6.3": set(), "v1.7.0": {"GatewayListenerFilters"}}
 
 

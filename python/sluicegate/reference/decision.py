@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from sluicegate import ir
 
+from .before import owning_behind, split
 from .condition import variables_of
 from .contract import BadRequest, Decision, Headers, Message, Reply, Request, Said
 from .cors import is_preflight, preflight, with_cors
@@ -62,13 +63,13 @@ def respond(status: int, reason: str, listener: Listener | None = None, headers:
     )
 
 
-def act(table: Table, routed: Routed) -> Decision:
-    """Run the rule's steps; the first that answers ends it."""
+def act(table: Table, routed: Routed, said: tuple[Said, ...] = ()) -> Decision:
+    """Run the rule's steps; the first that answers ends it. `said`: by policies, before the rule was looked for."""
     candidate, passage = routed.found.candidate, Passage()
-    said: tuple[Said, ...] = ()
     decision = _before_policies(routed)
     if decision is None:
-        routed, said, decision = _ask_policies(table, routed, passage)
+        routed, more, decision = _ask_policies(table, routed, passage)
+        said = (*said, *more)
     if decision is None:
         decision = _own_answer(routed) or _forward(table, routed, passage)
     if decision.outcome == "respond" and decision.response is not None:
@@ -94,12 +95,14 @@ def _before_policies(routed: Routed) -> Decision | None:
 def _ask_policies(table: Table, routed: Routed, passage: Passage) -> tuple[Routed, tuple[Said, ...], Decision | None]:
     """Step 3: the request without what policies may set, what they said, and the answer of one that refuses."""
     rule, listener = routed.found.candidate.rule, routed.listener
-    policies = listener.policies.get(rule.policies, ())
-    if not policies:
+    every = listener.policies.get(rule.policies, ())
+    if not every:
         return routed, (), None
-    headers = taken_out(policies, routed.end_to_end, routed.own)
-    sent_on = taken_out(policies, routed.sent_on, routed.own)
-    headers = judged(policies, routed.end_to_end, headers)
+    _, policies = split(every, listener.resource.policies)
+    owning = owning_behind(every, listener.resource.policies)
+    headers = taken_out(owning, routed.end_to_end, routed.own)
+    sent_on = taken_out(owning, routed.sent_on, routed.own)
+    headers = judged(owning, routed.end_to_end, headers)
     routed = msgspec.structs.replace(routed, end_to_end=headers, sent_on=sent_on)
     said, denial = judge(policies, _facts(routed), passage, listener.resource.policies, table.policy_secrets)
     answer = None if denial is None else respond(denial.status, denial.reason, listener, denial.headers)

@@ -8,7 +8,8 @@ Connections of TLS, TCP and UDP are decided on in `l4` (section 6).
 from __future__ import annotations
 
 from .authority import parse_host
-from .contract import BadRequest, Connection, Decision, Request, decode_request, encode_decision
+from .before import split, without_said
+from .contract import BadRequest, Connection, Decision, Request, Said, decode_request, encode_decision
 from .decision import Routed, act, respond
 from .facts import told, without_forwarded
 from .filters import edited_before_routing
@@ -18,7 +19,7 @@ from .listener import is_misdirected, listener_of, socket_of
 from .match import find, head_of
 from .table import Table
 from .target import parse_target
-from .unrouted import refuse
+from .unrouted import Unrouted, ask_before, refuse
 
 #: What the wire says of a head that it cannot read, by status: the codes of `docs/errors.md`.
 _REFUSALS = {
@@ -64,46 +65,54 @@ def _answer(table: Table, request: Request) -> Decision:
         return respond(421, "misdirected", listener)
     kept, own = edited_before_routing(fields.kept, listener.resource.filters)
     taken_out, _ = edited_before_routing(fields.taken_out, listener.resource.filters)
-    headers = (*taken_out, *kept, *own)
-    sent_on = (*without_forwarded(kept), *own)
-    # What rules are looked for by is what is sent on.
-    matched = (*without_forwarded(taken_out), *told(request, listener, authority, sent_on, own))
-    head = head_of(
-        method=request.method,
-        host=host,
-        authority=authority,
-        path=target.path,
-        query=target.query,
-        headers=matched,
-    )
-    sent = (*((("host", authority),) if authority else ()), *fields.taken_out, *fields.kept)
-    found = find(listener, head)
-    if found is None:
-        return refuse(
-            table,
-            request,
-            listener,
-            head,
+
+    def unrouted() -> Unrouted:
+        # What rules are looked for by is what is sent on.
+        sent_on = (*without_forwarded(kept), *own)
+        head = head_of(
+            method=request.method,
+            host=host,
+            authority=authority,
+            path=target.path,
+            query=target.query,
+            headers=(*without_forwarded(taken_out), *told(request, listener, authority, sent_on, own)),
+        )
+        return Unrouted(
+            request=request,
+            listener=listener,
+            head=head,
             authority=authority,
             headers=(*kept, *own),
             own=own,
-            sent=sent,
+            sent=(*((("host", authority),) if authority else ()), *fields.taken_out, *fields.kept),
             body_length=fields.length,
         )
+
+    said: tuple[Said, ...] = ()
+    before, _ = split(listener.policies.get((), ()), listener.resource.policies)
+    if before:
+        said, refusal = ask_before(table, unrouted())
+        if refusal is not None:
+            return refusal
+        kept, own, taken_out = (without_said(before, each) for each in (kept, own, taken_out))
+    looked_for = unrouted()
+    found = find(listener, looked_for.head)
+    if found is None:
+        return refuse(table, looked_for, said)
     routed = Routed(
         request=request,
-        head=head,
+        head=looked_for.head,
         authority=authority,
-        headers=headers,
+        headers=(*taken_out, *kept, *own),
         end_to_end=(*kept, *own),
-        sent_on=sent_on,
+        sent_on=(*without_forwarded(kept), *own),
         body_length=fields.length,
         listener=listener,
         found=found,
-        sent=sent,
+        sent=looked_for.sent,
         own=own,
     )
-    return act(table, routed)
+    return act(table, routed, said)
 
 
 def _read_fields(request: Request) -> SentFields:

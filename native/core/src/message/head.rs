@@ -1,6 +1,7 @@
 //! The head of a request, whichever protocol it came by.
 
 use codec::{Field, FieldList, Framing, RequestHead as WireHead, TakenFields};
+use route::policy::Mutation;
 
 /// The protocol of a request, as logs name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Inbound<'b> {
     /// The upgrade is an extended CONNECT, where any 2xx would say that the tunnel is open (RFC 8441 section 5).
     pub connect: bool,
     pub accepts_trailers: bool,
+    /// What those did to it who are asked before its rule is looked for; `None`: nobody is, or not yet.
+    pub mutation: Option<&'b Mutation>,
 }
 
 impl<'b> Inbound<'b> {
@@ -53,6 +56,25 @@ impl<'b> Inbound<'b> {
             upgrade: head.upgrade,
             connect: false,
             accepts_trailers: head.accepts_trailers,
+            mutation: None,
+        }
+    }
+
+    /// The same head, with what those did to it who were asked.
+    pub fn mutated<'m>(&'m self, mutation: &'m Mutation) -> Inbound<'m> {
+        Inbound {
+            version: self.version,
+            method: self.method,
+            target: self.target,
+            authority: self.authority,
+            fields: self.fields.iter().copied().collect(),
+            taken_out: self.taken_out.iter().copied().collect(),
+            framing: self.framing,
+            expect_continue: self.expect_continue,
+            upgrade: self.upgrade,
+            connect: self.connect,
+            accepts_trailers: self.accepts_trailers,
+            mutation: Some(mutation),
         }
     }
 }
@@ -72,6 +94,7 @@ pub struct OwnedHead {
     upgrade: Option<Span>,
     connect: bool,
     accepts_trailers: bool,
+    mutation: Option<Box<Mutation>>,
 }
 
 /// A part of an owned head's bytes.
@@ -104,6 +127,7 @@ impl OwnedHead {
             upgrade: head.upgrade.map(copy),
             connect: head.connect,
             accepts_trailers: head.accepts_trailers,
+            mutation: head.mutation.cloned().map(Box::new),
             bytes,
         }
     }
@@ -141,6 +165,7 @@ impl OwnedHead {
             upgrade: self.upgrade.map(part),
             connect: self.connect,
             accepts_trailers: self.accepts_trailers,
+            mutation: self.mutation.as_deref(),
         }
     }
 }
@@ -149,6 +174,7 @@ impl OwnedHead {
 mod tests {
     use super::{Inbound, OwnedHead};
     use codec::{Framing, Parsed, parse_request};
+    use route::policy::{Mutation, Passage};
 
     #[test]
     fn an_owned_head_is_the_same() {
@@ -159,6 +185,10 @@ mod tests {
         let inbound = Inbound::from_http1(head);
         assert!(!inbound.fields.is_empty() && !inbound.taken_out.is_empty());
         assert_eq!(format!("{:?}", OwnedHead::of(&inbound).inbound()), format!("{inbound:?}"));
+        let mutation = Mutation::of(&mut Passage { forward: vec![("x".into(), b"1".to_vec())], ..Passage::default() });
+        let mutated = inbound.mutated(&mutation);
+        assert_eq!(format!("{:?}", OwnedHead::of(&mutated).inbound()), format!("{mutated:?}"));
+        assert_eq!((inbound.mutation, OwnedHead::of(&mutated).inbound().mutation), (None, Some(&mutation)));
         let mut owned = OwnedHead::of(&inbound);
         owned.goes_on();
         assert!(!owned.expects_continue() && !owned.inbound().expect_continue);

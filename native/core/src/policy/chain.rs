@@ -8,11 +8,11 @@ use super::verdicts::Word;
 use super::{Believed, Denial, Held, Outcome, Pending, Running, State, Step, StepResult};
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
-use codec::Field;
 use route::ir::{ClientAccessLog, Policy};
 use route::policy::{BodyLimit, Compiled, ConnectionFacts, Facts, Judge, Networks, OwnedFields, Passage, secret_pairs};
-use route::table::{EditedFields, Joined, Table};
+use route::table::{Joined, Table};
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,20 @@ pub struct Chain {
     invalid: bool,
     /// Which one, for the operator.
     unusable: Option<Arc<Compiled>>,
+    /// Of those that act before a rule is looked for; `None` nearly always.
+    preceding: Option<Box<Preceding>>,
+}
+
+/// The steps before a rule is looked for (GEP-5224): the first ones of a chain, the same of all rules of a listener.
+#[derive(Debug)]
+struct Preceding {
+    steps: usize,
+    /// One of their policies cannot be honoured: no rule is looked for.
+    unusable: Option<Arc<Compiled>>,
+    /// Fields that they may set.
+    owned: OwnedFields,
+    /// Fields that the other steps may set.
+    owned_behind: OwnedFields,
 }
 
 /// What policies say of a request besides whether it may pass.
@@ -92,9 +106,21 @@ impl Chain {
         let believed = Believed::of(joined);
         let own = own.flat_map(|(policy, level)| Step::of(policy, *level, &believed));
         let credentials = Authenticate::all(joined).into_iter().map(Step::Authenticate);
-        let steps = everywhere.map(Step::BodyLimit).into_iter().chain(credentials).chain(own).collect();
+        let steps: Vec<Step> = everywhere.map(Step::BodyLimit).into_iter().chain(credentials).chain(own).collect();
         let is_unusable = |policy: &&Arc<Compiled>| policy.is_invalid() || Running::is_unusable(policy);
         let unusable = joined.policies.iter().find(is_unusable).cloned();
+        let before = &joined.policies[..joined.preceding];
+        let precedes = |step: &Step| !before.is_empty() && step.precedes(before);
+        let preceding = (!before.is_empty()).then(|| {
+            Box::new(Preceding {
+                steps: steps.iter().filter(|step| precedes(step)).count(),
+                unusable: before.iter().find(is_unusable).cloned(),
+                owned: joined.owned_before(),
+                owned_behind: joined.owned_behind(),
+            })
+        });
+        let mut chain = Self::new(steps);
+        chain.steps.sort_by_key(|step| !precedes(step));
         let pages = joined.policies.iter().find(|policy| matches!(policy.judge, Judge::ErrorPages(_))).cloned();
         Self {
             rest: Rest::of(&joined.policies),
@@ -104,17 +130,44 @@ impl Chain {
             pages,
             invalid: joined.invalid || unusable.is_some(),
             unusable,
-            ..Self::new(steps)
+            preceding,
+            ..chain
         }
     }
 
-    /// Run the steps from `first` on, of a request without a rule those that need none. `held`: takes what is counted for as
-    /// long as the request lasts.
+    /// Run the steps from `first` on but for those before the rule, of a request without a rule those that need none. `held`:
+    /// takes what is counted for as long as the request lasts.
     pub fn run<'g>(&'g self, first: usize, facts: &Facts<'_>, passage: &mut Passage<'g>, held: &mut Held) -> Admission {
         if self.invalid {
-            return Admission::Denied(self.refuse_unusable());
+            return Admission::Denied(refuse_unusable(self.unusable.as_ref()));
         }
-        for (place, step) in self.steps.iter().enumerate().skip(first) {
+        let before = self.preceding.as_ref().map_or(0, |preceding| preceding.steps);
+        self.run_in(first.max(before)..self.steps.len(), facts, passage, held)
+    }
+
+    /// As [`Self::run`], of the steps before a rule is looked for.
+    pub fn run_before_rules<'g>(
+        &'g self,
+        first: usize,
+        facts: &Facts<'_>,
+        passage: &mut Passage<'g>,
+        held: &mut Held,
+    ) -> Admission {
+        let Some(preceding) = &self.preceding else { return Admission::Admitted };
+        match &preceding.unusable {
+            Some(policy) => Admission::Denied(refuse_unusable(Some(policy))),
+            None => self.run_in(first..preceding.steps, facts, passage, held),
+        }
+    }
+
+    fn run_in<'g>(
+        &'g self,
+        places: Range<usize>,
+        facts: &Facts<'_>,
+        passage: &mut Passage<'g>,
+        held: &mut Held,
+    ) -> Admission {
+        for (place, step) in self.steps.iter().enumerate().take(places.end).skip(places.start) {
             if step.needs_rule() && facts.rule.is_empty() {
                 continue;
             }
@@ -133,18 +186,6 @@ impl Chain {
         Admission::Admitted
     }
 
-    /// What cannot be honoured refuses everything, and that is counted and told like all that a policy refuses.
-    fn refuse_unusable(&self) -> Denial {
-        let denial = Denial::from(ErrorCode::PolicyInvalid);
-        match &self.unusable {
-            Some(policy) => {
-                Running::count(policy, Word::Deny);
-                denial.by(policy)
-            }
-            None => denial,
-        }
-    }
-
     /// What somebody who was asked by a step has refused; `next`: the step behind it.
     pub fn refused(&self, next: usize, denial: Denial) -> Denial {
         match next.checked_sub(1).and_then(|place| self.steps.get(place)) {
@@ -159,7 +200,7 @@ impl Chain {
     /// One of them refuses it.
     pub fn admit_connection(&self, facts: &ConnectionFacts<'_>, held: &mut Held) -> Result<(), L4Reason> {
         if self.invalid {
-            self.refuse_unusable();
+            refuse_unusable(self.unusable.as_ref());
             return Err(L4Reason::PolicyInvalid);
         }
         self.steps.iter().try_for_each(|step| {
@@ -178,7 +219,7 @@ impl Chain {
     /// One of them refuses it.
     pub fn admit_shown(&self, facts: &ConnectionFacts<'_>) -> Result<(), L4Reason> {
         if self.invalid {
-            self.refuse_unusable();
+            refuse_unusable(self.unusable.as_ref());
             return Err(L4Reason::PolicyInvalid);
         }
         self.steps.iter().filter(|step| !step.counts()).try_for_each(|step| {
@@ -238,17 +279,26 @@ impl Chain {
         Some(&self.owned).filter(|owned| !owned.is_empty())
     }
 
-    /// Fields without those that policies may set, in `space`; `sent`: how many of them are the client's, and how many are
-    /// left of these. `None`: all of them stay.
-    pub fn without_owned<'f>(&self, fields: &[Field<'f>], sent: usize, space: &mut EditedFields<'f>) -> Option<usize> {
-        if self.owned.is_empty() || !fields.iter().any(|field| self.owned.takes(field)) {
-            return None;
+    /// Those that may be set once the rule is known.
+    pub fn owned_behind(&self) -> &OwnedFields {
+        self.preceding.as_ref().map_or(&self.owned, |preceding| &preceding.owned_behind)
+    }
+
+    /// Those that may be set before; `None`: nothing acts then.
+    pub fn owned_before(&self) -> Option<&OwnedFields> {
+        self.preceding.as_ref().map(|preceding| &preceding.owned)
+    }
+}
+
+/// What cannot be honoured refuses everything, and that is counted and told like all that a policy refuses.
+fn refuse_unusable(unusable: Option<&Arc<Compiled>>) -> Denial {
+    let denial = Denial::from(ErrorCode::PolicyInvalid);
+    match unusable {
+        Some(policy) => {
+            Running::count(policy, Word::Deny);
+            denial.by(policy)
         }
-        let (sent, set) = fields.split_at(sent);
-        space.extend(sent.iter().filter(|field| !self.owned.takes(field)).copied());
-        let left = space.len();
-        space.extend(set.iter().filter(|field| !self.owned.has(field.name)).copied());
-        Some(left)
+        None => denial,
     }
 }
 

@@ -307,6 +307,17 @@ impl Step {
         matches!(self, Self::Credential(_) | Self::Fault(_) | Self::Buffer(_))
     }
 
+    /// Whether it acts before a rule is looked for, as these policies do; the limit of the settings goes before them.
+    fn precedes(&self, policies: &[Arc<Compiled>]) -> bool {
+        match self {
+            Self::BodyLimit(_) => true,
+            Self::Judged(policy, _) | Self::RateLimits(policy, ..) | Self::External(policy) => {
+                policies.iter().any(|other| Arc::ptr_eq(other, policy))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether asking it twice is not as asking it once.
     fn counts(&self) -> bool {
         matches!(self, Self::RateLimits(..))

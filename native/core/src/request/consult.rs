@@ -48,25 +48,39 @@ pub fn facts<'r>(
 
 /// Note what a chain says of the line in the log.
 pub fn note(chain: &Chain, inbound: &Inbound<'_>, record: &mut Entry<'_>) {
-    record.mask(chain.secret_pairs());
-    let proxies = chain.trusted_proxies();
+    note_origin(chain, inbound, record);
     if let Some(log) = chain.log() {
         record.log_as(log);
     }
+}
+
+/// The same, but for whether there is one, which a rule may say that is not known yet.
+pub fn note_origin(chain: &Chain, inbound: &Inbound<'_>, record: &mut Entry<'_>) {
+    record.mask(chain.secret_pairs());
+    let proxies = chain.trusted_proxies();
     if proxies.is_some() {
         record.origin(inbound, proxies);
     }
 }
 
-/// Run a chain from where a request stands in it.
+/// Which steps of a chain: those before a rule is looked for, or the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    BeforeRules,
+    Behind,
+}
+
+/// Run a part of a chain from where a request stands in it.
 pub fn consult<'g>(
     chain: &'g Chain,
+    part: Part,
     place: Place<'g>,
     facts: &Facts<'_>,
     record: &mut Entry<'_>,
 ) -> (Admission, Passage<'g>) {
     let Place { step, outcome, mut passage } = place;
     let admission = match outcome {
+        Outcome::Pass if part == Part::BeforeRules => chain.run_before_rules(step, facts, &mut passage, record.held()),
         Outcome::Pass => chain.run(step, facts, &mut passage, record.held()),
         Outcome::Deny(denial) => Admission::Denied(chain.refused(step, *denial)),
     };
@@ -78,7 +92,7 @@ pub fn consult<'g>(
 
 #[cfg(test)]
 mod tests {
-    use super::{consult, facts, note};
+    use super::{Part, consult, facts, note};
     use crate::error::ErrorCode;
     use crate::message::client::Client;
     use crate::message::head::Inbound;
@@ -152,7 +166,7 @@ mod tests {
     fn run<'g>(table: &'g Table, place: Place<'g>, record: &mut Entry<'_>) -> (String, Passage<'g>) {
         let fields = [Field { name: b"x-api-key", value: b"alpha" }];
         let facts = Facts { fields: &fields, sent: SentHead { fields: &fields, ..FACTS.sent }, ..FACTS };
-        let (admission, passage) = consult(chain(table), place, &facts, record);
+        let (admission, passage) = consult(chain(table), Part::Behind, place, &facts, record);
         let said = match admission {
             Admission::Admitted => "admitted".to_owned(),
             Admission::Denied(denial) => format!("{} {}", denial.code.name(), denial.detail.unwrap_or_default()),

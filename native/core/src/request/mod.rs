@@ -7,11 +7,13 @@
 
 mod admit;
 mod ask;
+mod before_rules;
 mod consult;
 mod error_page;
 mod hashed;
 mod plan;
 mod preceded;
+mod routed;
 mod select;
 mod serve;
 mod turn;

@@ -2,7 +2,7 @@
 //! they may know, and who looks for paths is counted.
 
 use super::ask::Whence;
-use super::consult::{consult, facts, note};
+use super::consult::{Part, consult, facts, note, note_origin};
 use super::plan::{Failed, Place, Plan, Waiting};
 use crate::error::ErrorCode;
 use crate::message::client::Client;
@@ -15,6 +15,14 @@ use route::policy::Passage;
 use route::resolve::Unrouted;
 use route::table::{EditedFields, Listener, MadeValues, RequestHead};
 use std::sync::Arc;
+
+/// What policies of a listener come to without a rule.
+pub enum Consulted<'g> {
+    /// With the memory for a head.
+    Admitted(Passage<'g>, Vec<u8>),
+    /// Somebody is asked.
+    Wait(Box<Waiting<'g>>),
+}
 
 /// 404, unless what holds for its listener refuses it or has to ask. `buffer` is memory for a head.
 ///
@@ -36,15 +44,45 @@ pub fn unrouted<'g>(
     };
     // Never a request without its policies.
     let chain = joined.kept.get::<Chain>().ok_or(ErrorCode::PolicyInvalid)?;
-    note(chain, inbound, record);
+    match consult_listener(client, inbound, unrouted, (chain, Part::Behind), place, buffer, record)? {
+        Consulted::Admitted(passage, _) => Err(no_route(Some(chain), passage)),
+        Consulted::Wait(waiting) => Ok(Plan::Wait(waiting)),
+    }
+}
+
+/// Ask a part of what holds for the listener of a request.
+///
+/// # Errors
+/// One of its policies refuses it.
+pub fn consult_listener<'g>(
+    client: &Client,
+    inbound: &Inbound<'_>,
+    unrouted: &Unrouted<'g, '_>,
+    (chain, part): (&'g Chain, Part),
+    place: Place<'g>,
+    buffer: Vec<u8>,
+    record: &mut Entry<'g>,
+) -> Result<Consulted<'g>, Box<Failed<'g>>> {
+    let listener = unrouted.listener;
+    let owned = match part {
+        Part::BeforeRules => {
+            note_origin(chain, inbound, record);
+            // Nobody is shown what a client says in place of any of them.
+            chain.owned()
+        }
+        Part::Behind => {
+            note(chain, inbound, record);
+            Some(chain.owned_behind())
+        }
+    };
     let proxies = chain.trusted_proxies();
     let (mut kept, mut list) = (EditedFields::new(), Vec::new());
-    let owned = chain.without_owned(unrouted.head.fields, unrouted.sent_fields, &mut kept);
-    let (fields, sent) = match owned {
+    let left = owned.and_then(|owned| owned.left(unrouted.head.fields, unrouted.sent_fields, &mut kept));
+    let (fields, sent) = match left {
         Some(sent) => (&*kept, sent),
         None => (unrouted.head.fields, unrouted.sent_fields),
     };
-    let judged = owned.and_then(|_| chain.owned()?.judged(unrouted.head.fields, fields));
+    let judged = left.and_then(|_| owned?.judged(unrouted.head.fields, fields));
     let head = RequestHead { fields, ..unrouted.head };
     let believed = client.is_believed(proxies);
     let told =
@@ -53,10 +91,15 @@ pub fn unrouted<'g>(
     if let Some(judged) = &judged {
         facts.fields = judged;
     }
-    let (admission, passage) = consult(chain, place, &facts, record);
+    let (admission, passage) = consult(chain, part, place, &facts, record);
     match admission {
-        Admission::Admitted => Err(no_route(Some(chain), passage)),
+        Admission::Admitted => Ok(Consulted::Admitted(passage, buffer)),
         Admission::Denied(mut denial) => {
+            if part == Part::BeforeRules
+                && let Some(log) = chain.log()
+            {
+                record.log_as(log);
+            }
             if let Some(detail) = denial.detail.take() {
                 record.detail(|| detail);
             }
@@ -69,7 +112,7 @@ pub fn unrouted<'g>(
                 believed: proxies.map(|_| client.is_believed(proxies)),
             };
             let (head, limit) = (OwnedHead::of(inbound), chain.request_timeout(None));
-            Ok(Plan::Wait(Box::new(Waiting { answer, whence, head, next, passage, limit, buffer })))
+            Ok(Consulted::Wait(Box::new(Waiting { answer, whence, head, next, passage, limit, buffer })))
         }
     }
 }

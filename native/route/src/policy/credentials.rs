@@ -22,11 +22,11 @@ impl<'p> Stripped<'p> {
     pub fn of(removed: &'p Removed<'p>, fields: &[Field<'_>], query: Option<&str>) -> Self {
         let cookies: Vec<&str> = names(removed, |removal| match removal {
             Removal::Cookie(name) => Some(name),
-            Removal::Field(_) | Removal::Scheme { .. } | Removal::Query(_) => None,
+            Removal::Field(_) | Removal::Scheme { .. } | Removal::Trailer(_) | Removal::Query(_) => None,
         });
         let pairs: Vec<&str> = names(removed, |removal| match removal {
             Removal::Query(name) => Some(name),
-            Removal::Field(_) | Removal::Scheme { .. } | Removal::Cookie(_) => None,
+            Removal::Field(_) | Removal::Scheme { .. } | Removal::Trailer(_) | Removal::Cookie(_) => None,
         });
         let left = |query: &str| {
             let kept = query::pairs(query).filter(|pair| !pairs.iter().any(|name| name.as_bytes() == &*pair.name()));

@@ -21,7 +21,8 @@ pub struct OwnedFields {
 
 impl OwnedFields {
     /// Those of all of these policies.
-    pub fn of(policies: &[Arc<Compiled>]) -> Self {
+    pub fn of<'p>(policies: impl IntoIterator<Item = &'p Arc<Compiled>>) -> Self {
+        let policies: Vec<_> = policies.into_iter().collect();
         let mut names: Vec<Box<[u8]>> = Vec::new();
         for name in policies.iter().flat_map(|policy| policy.ir.kind().owned_fields()) {
             if !names.iter().any(|other| same_field(other, name.as_bytes())) {
@@ -45,6 +46,19 @@ impl OwnedFields {
     /// Whether a field that a client has sent is taken out.
     pub fn takes(&self, field: &Field<'_>) -> bool {
         (self.underscores == Underscores::Drop && has_underscore(field.name)) || self.has(field.name)
+    }
+
+    /// Fields without them, in `space`; `sent`: how many of them are the client's, and how many are left of these. `None`: all of
+    /// them stay.
+    pub fn left<'f>(&self, fields: &[Field<'f>], sent: usize, space: &mut EditedFields<'f>) -> Option<usize> {
+        if self.is_empty() || !fields.iter().any(|field| self.takes(field)) {
+            return None;
+        }
+        let (sent, set) = fields.split_at(sent);
+        space.extend(sent.iter().filter(|field| !self.takes(field)).copied());
+        let left = space.len();
+        space.extend(set.iter().filter(|field| !self.has(field.name)).copied());
+        Some(left)
     }
 
     /// Whether no trailer may have a field of this name. It comes too late for the request to be refused, so what would have it

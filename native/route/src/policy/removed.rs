@@ -14,6 +14,8 @@ pub enum Removal {
         name: Cow<'static, str>,
         scheme: Cow<'static, str>,
     },
+    /// The same, of trailers alone: what stands in the head was said in its place.
+    Trailer(Cow<'static, str>),
     Cookie(String),
     /// Pairs of the query with this name.
     Query(String),
@@ -22,7 +24,7 @@ pub enum Removal {
 impl Removal {
     /// Whether it takes out fields of this name, in any spelling, whatever they say.
     pub fn takes(&self, name: &[u8]) -> bool {
-        matches!(self, Self::Field(removed) if same_field(removed.as_bytes(), name))
+        matches!(self, Self::Field(removed) | Self::Trailer(removed) if same_field(removed.as_bytes(), name))
     }
 
     /// Whether it takes out a field.
@@ -35,13 +37,13 @@ impl Removal {
                     start.is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
                 }
             }
-            Self::Cookie(_) | Self::Query(_) => false,
+            Self::Trailer(_) | Self::Cookie(_) | Self::Query(_) => false,
         }
     }
 
     /// Whether it is about whole fields: nothing of the request has to be written anew for it.
     fn is_of_fields(&self) -> bool {
-        matches!(self, Self::Field(_) | Self::Scheme { .. })
+        matches!(self, Self::Field(_) | Self::Scheme { .. } | Self::Trailer(_))
     }
 }
 
@@ -60,6 +62,11 @@ impl<'p> Removed<'p> {
         } else if !all.is_empty() {
             self.0.to_mut().extend_from_slice(all);
         }
+    }
+
+    /// All of it, and nothing is left.
+    pub fn take(&mut self) -> Vec<Removal> {
+        std::mem::take(&mut self.0).into_owned()
     }
 
     /// Take out one thing more.

@@ -1,16 +1,14 @@
 //! The decision on one request, as the wire would come to it: from the handshake to the filters.
 
+use super::asked::decide_asked;
 use super::contract::{Decision, DecisionRequest, L4Request, Scheme};
 use super::decide_l4::{decide_l4, socket_of};
-use super::forward::forward;
-use super::reply::{denied, fields_of, owned_answer};
-use super::ruled::{Made, Ruled, answered, own_answer};
-use super::sample::facts;
+use super::reply::fields_of;
+use super::routed::{at, decide_routed};
 use super::unrouted::decide_unrouted;
-use super::{Action, Refused, Request, Routed, Workspace, resolve};
+use super::{Refused, Request, Workspace, resolve};
 use crate::ir::{ListenerProtocol, Transport};
-use crate::policy::{self, OwnedFields, Passage};
-use crate::table::{EditedFields, Filters, Listener, RequestHead, Socket, Table};
+use crate::table::{Socket, Table};
 use codec::{Field, RequestHead as WireHead, WireError, is_token, is_value};
 
 /// Decide on one request.
@@ -36,68 +34,15 @@ pub fn decide(table: &Table, request: &DecisionRequest) -> Decision {
         whence: request,
     };
     let (mut space, framing) = (Workspace::default(), sent.framing);
-    let at = |listener: &Listener, decision| Decision { listener: Some(listener.id().to_owned()), ..decision };
-    let routed = match resolve(socket.map(|socket| &**socket), &asked, &mut space) {
-        Err(Refused::Connect) => return Decision::respond(405, "method_not_allowed"),
-        Err(Refused::BadRequest) => return Decision::respond(400, "bad_request"),
-        Err(Refused::NoListener) => return Decision::respond(404, "no_listener"),
-        Err(Refused::Misdirected(listener)) => return at(listener, Decision::respond(421, "misdirected")),
-        Err(Refused::NoRoute(unrouted)) => return decide_unrouted(request, (&asked, framing), &unrouted),
-        Ok(routed) => routed,
-    };
-    let action = routed.action();
-    let Routed { listener, found, head, sent_fields, .. } = routed;
-    let (mut passage, mut policies) = (Passage::default(), Vec::new());
-    let as_sent = Ruled { request, listener, found: &found, head: &head, sent_fields, told: None };
-    let asks_fields = found.rule.has_expressions()
-        || listener.answers().is_some_and(Filters::has_expressions)
-        || listener.policies_of(found.rule).is_some_and(|joined| joined.policies.iter().any(|it| it.asks_fields()));
-    let mut list = Vec::new();
-    let told = if asks_fields { Some(as_sent.told_by(&mut list)) } else { None };
-    let as_sent = Ruled { told: told.as_deref(), ..as_sent };
-    // What edits write into an answer of the gateway.
-    let made: Made;
-    let decision = match action {
-        Action::Invalid => {
-            made = as_sent.made(&passage);
-            Decision::respond(500, "rule_invalid")
-        }
-        Action::Preflight(fields) => {
-            made = as_sent.made(&passage);
-            Decision::respond(204, "cors_preflight").with_headers(fields)
-        }
-        action @ (Action::Answer(_) | Action::Forward) => match listener.policies_of(found.rule) {
-            None => {
-                made = as_sent.made(&passage);
-                act(table, &as_sent, action, &passage)
-            }
-            Some(joined) => {
-                let owned = OwnedFields::of(&joined.policies);
-                let all = head.fields;
-                let (sent, set) = all.split_at(sent_fields);
-                let mut fields: EditedFields<'_> = sent.iter().filter(|field| !owned.takes(field)).copied().collect();
-                let sent_fields = fields.len();
-                fields.extend(set.iter().filter(|field| !owned.has(field.name)).copied());
-                let head = RequestHead { fields: &fields, ..head };
-                let ruled = Ruled { head: &head, sent_fields, ..as_sent };
-                let mut list = Vec::new();
-                let told = if asks_fields { Some(ruled.told_by(&mut list)) } else { None };
-                let ruled = Ruled { told: told.as_deref(), ..ruled };
-                let judged = owned.judged(all, &fields);
-                let seen = RequestHead { fields: judged.as_deref().unwrap_or(&fields), ..head };
-                let facts = facts(request, (&asked, framing), listener, Some(&**found.rule), &seen, ruled.told);
-                let (said, denial) = policy::judge_all(&joined.policies, &joined.levels, &facts, &mut passage);
-                policies = said;
-                made = ruled.made(&passage);
-                match denial {
-                    Some(denial) => denied(denial),
-                    None => act(table, &ruled, action, &passage),
-                }
-            }
-        },
-    };
-    let decision = at(listener, own_answer(decision, &as_sent, &made)).with_appended(owned_answer(&passage.respond));
-    Decision { rule: Some(found.rule.ir.id.clone()), match_index: Some(found.match_index), policies, ..decision }
+    match resolve(socket.map(|socket| &**socket), &asked, &mut space) {
+        Err(Refused::Connect) => Decision::respond(405, "method_not_allowed"),
+        Err(Refused::BadRequest) => Decision::respond(400, "bad_request"),
+        Err(Refused::NoListener) => Decision::respond(404, "no_listener"),
+        Err(Refused::Misdirected(listener)) => at(listener, Decision::respond(421, "misdirected")),
+        Err(Refused::Asks(unrouted)) => decide_asked(table, request, (&asked, framing), &unrouted),
+        Err(Refused::NoRoute(unrouted)) => decide_unrouted(request, (&asked, framing), &unrouted, Vec::new()),
+        Ok(routed) => decide_routed(table, request, (&asked, framing), &routed, Vec::new()),
+    }
 }
 
 /// What becomes of a connection whose requests nobody here reads: it is carried, or ends in its handshake.
@@ -149,14 +94,6 @@ fn refuse(error: WireError) -> Decision {
         WireError::Malformed(_) | WireError::NotHttp | WireError::TargetTooLong | WireError::UnsupportedVersion => {
             Decision::respond(400, "bad_request")
         }
-    }
-}
-
-/// What a request comes to that its policies let pass.
-fn act(table: &Table, ruled: &Ruled<'_>, action: Action, passage: &Passage<'_>) -> Decision {
-    match action {
-        Action::Answer(own) => answered(own, ruled),
-        _ => forward(table, ruled, passage),
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`Workspace`].
 
 mod affinity;
+mod asked;
 mod contract;
 mod cors;
 mod decide;
@@ -13,6 +14,7 @@ mod edit;
 mod forward;
 mod question;
 mod reply;
+mod routed;
 mod ruled;
 mod sample;
 mod select;
@@ -70,12 +72,14 @@ pub enum Refused<'t, 's> {
     NoListener,
     /// The TLS handshake belongs to another listener than the authority: 421 (GEP-3567).
     Misdirected(&'t Arc<Listener>),
+    /// No rule is looked for yet: its listener asks somebody before ([`Unrouted::find`] goes on behind that).
+    Asks(Box<Unrouted<'t, 's>>),
     /// 404, unless what holds for its listener refuses it.
     NoRoute(Box<Unrouted<'t, 's>>),
 }
 
-/// A request that no rule takes.
-#[derive(Debug)]
+/// A request that no rule takes, or none yet.
+#[derive(Debug, Clone, Copy)]
 pub struct Unrouted<'t, 's> {
     pub listener: &'t Arc<Listener>,
     /// As of [`Routed`].
@@ -155,12 +159,14 @@ pub fn resolve<'t: 'f, 'f: 's, 's>(
         taken_out: request.taken_out,
     };
     let mut sent_fields = request.fields.len();
-    let pre_routing = &listener.filters.pre_routing;
-    if !pre_routing.is_empty() {
+    if listener.precedes() {
         fields.extend(request.fields.iter().copied());
         taken_out.extend(request.taken_out.iter().copied());
-        sent_fields = pre_routing.apply(fields, taken_out);
+        sent_fields = listener.filters.pre_routing.apply(fields, taken_out);
         head = RequestHead { fields, taken_out, ..head };
+        if listener.asks_before_rules().is_some() {
+            return Err(Refused::Asks(Box::new(Unrouted { listener, head, sent_fields })));
+        }
     }
     let Some(found) = whence::find(listener, request.whence, &head, sent_fields) else {
         return Err(Refused::NoRoute(Box::new(Unrouted { listener, head, sent_fields })));
@@ -199,6 +205,15 @@ fn listener<'t, 's>(socket: &'t Socket, sni: Option<&str>, host: &str) -> Result
         return Err(Refused::Misdirected(listener));
     }
     if listener.ir.protocol.is_http() { Ok(listener) } else { Err(Refused::NoListener) }
+}
+
+impl<'t, 's> Unrouted<'t, 's> {
+    /// The rule that takes it, now that nobody has to be asked before.
+    pub fn find(self, whence: &dyn Whence) -> Option<Routed<'t, 's>> {
+        let Self { listener, head, sent_fields } = self;
+        let found = whence::find(listener, whence, &head, sent_fields)?;
+        Some(Routed { listener, found, head, sent_fields, told: None })
+    }
 }
 
 impl Routed<'_, '_> {

@@ -28,6 +28,7 @@ fn outcome(table: &Table, port: u16, request: &Request<'_>) -> String {
         Err(Refused::BadRequest) => "bad request".to_owned(),
         Err(Refused::NoListener) => "no listener".to_owned(),
         Err(Refused::Misdirected(listener)) => format!("misdirected {}", listener.id()),
+        Err(Refused::Asks(unrouted)) => format!("asks {}", unrouted.listener.id()),
         Err(Refused::NoRoute(unrouted)) => format!("no route {} {}", unrouted.listener.id(), unrouted.head.path),
         Ok(routed) => {
             let head = routed.head;

@@ -9,43 +9,67 @@ use crate::policy::{self, AnswerField, OwnedFields, Passage, Said};
 use crate::table::{EditedFields, Joined, RequestHead};
 use codec::Framing;
 
-/// Decide on it: what a policy of its listener answers, else 404.
+/// Decide on it: what a policy of its listener answers, else 404. `before`: what was said before rules were looked for.
 pub(super) fn decide_unrouted(
     request: &DecisionRequest,
     asked: (&Request<'_>, Framing),
     unrouted: &Unrouted<'_, '_>,
+    before: Vec<Said>,
+) -> Decision {
+    let (mut denial, mut respond, mut said) = (None, Vec::new(), before);
+    if let Some(joined) = unrouted.listener.policies_without_rule() {
+        let more;
+        (more, denial, respond) = ask(request, asked, unrouted, joined, Part::Behind);
+        said.extend(more);
+    }
+    answer(unrouted, denial, &respond, said)
+}
+
+/// Which policies of a listener are asked: those that act before a rule is looked for, or the others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Before,
+    Behind,
+}
+
+/// What a policy answers, else 404, as the listener edits it.
+pub(super) fn answer(
+    unrouted: &Unrouted<'_, '_>,
+    denial: Option<policy::Denial>,
+    respond: &[AnswerField],
+    said: Vec<Said>,
 ) -> Decision {
     let listener = unrouted.listener;
-    let (mut respond, mut said) = (Vec::new(), Vec::new());
-    let mut decision = Decision::respond(404, "no_route");
-    if let Some(joined) = listener.policies_without_rule() {
-        let denial;
-        (said, denial, respond) = ask(request, asked, unrouted, joined);
-        decision = denial.map_or(decision, denied);
-    }
+    let mut decision = denial.map_or_else(|| Decision::respond(404, "no_route"), denied);
     // Of what has no rule nothing is known that an expression could ask.
     let edits: Vec<Edits<'_>> = listener.answers().map(|own| (own, &[][..])).into_iter().collect();
     decision.response = decision.response.map(|answer| edited_response(&answer, &edits, None));
-    let decision = decision.with_appended(owned_answer(&respond));
+    let decision = decision.with_appended(owned_answer(respond));
     Decision { listener: Some(listener.id().to_owned()), policies: said, ..decision }
 }
 
-/// Ask the policies of a listener, but for those that act on what goes to a backend; and what the answer has besides.
-fn ask(
+/// Ask policies of a listener, but for those that act on what goes to a backend; and what the answer has besides.
+pub(super) fn ask(
     request: &DecisionRequest,
     asked: (&Request<'_>, Framing),
     unrouted: &Unrouted<'_, '_>,
     joined: &Joined,
+    part: Part,
 ) -> (Vec<Said>, Option<policy::Denial>, Vec<AnswerField>) {
     let Unrouted { listener, head, sent_fields } = unrouted;
     let (policies, levels): (Vec<_>, Vec<_>) = joined
         .policies
         .iter()
         .zip(&joined.levels)
-        .filter(|(policy, _)| !policy.needs_rule())
-        .map(|(policy, level)| (policy.clone(), *level))
+        .enumerate()
+        .filter(|(place, (policy, _))| (*place < joined.preceding) == (part == Part::Before) && !policy.needs_rule())
+        .map(|(_, (policy, level))| (policy.clone(), *level))
         .unzip();
-    let owned = OwnedFields::of(&policies);
+    let owned = match part {
+        // Nobody is shown what a client says in place of any of them.
+        Part::Before => OwnedFields::of(&joined.policies),
+        Part::Behind => joined.owned_behind(),
+    };
     let all = head.fields;
     let (sent, set) = all.split_at(*sent_fields);
     let mut fields: EditedFields<'_> = sent.iter().filter(|field| !owned.takes(field)).copied().collect();

@@ -3,8 +3,8 @@
 //! A listener names what holds for its Gateway, its `ListenerSet` and itself, a rule what holds for its route and itself; each
 //! is merged already (`translate/policies/effective.py`, which says the rules). What is left is one step of the same merge.
 
-use crate::ir::{PolicyPlace, Stanza};
-use crate::policy::{Compiled, Kept, Level};
+use crate::ir::{Policy, PolicyPlace, Stanza};
+use crate::policy::{Compiled, Kept, Level, OwnedFields};
 use ahash::AHashMap;
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ pub struct Joined {
     pub policies: Vec<Arc<Compiled>>,
     /// Of each of them, how high it stands here.
     pub levels: Vec<Level>,
+    /// How many of them, the first ones, act before a rule is looked for.
+    pub preceding: usize,
     /// One of them cannot be honoured: what they hold for is refused.
     pub invalid: bool,
     /// What the owner of the table makes of it.
@@ -32,8 +34,31 @@ impl Joined {
             let overrides = place.is_some() && policy.ir.stanza().is_some_and(|stanza| stanza.overrides);
             Level { place, overriding: overrides.then(object).flatten() }
         };
-        let levels = policies.iter().map(level).collect();
-        (!policies.is_empty()).then(|| Arc::new(Self { policies, levels, invalid, kept: Kept::default() }))
+        let mut all: Vec<_> = policies.into_iter().map(|policy| (level(&policy), policy)).collect();
+        let precedes = |(level, policy): &(Level, Arc<Compiled>)| {
+            level.place.is_some() && policy.ir.precedes_rules(level.overriding.is_some())
+        };
+        // Where nobody is asked then, all of them act once the rule is known.
+        let asks = all.iter().any(|each| precedes(each) && matches!(each.1.ir, Policy::ExternalAuth(_)));
+        let preceding = if asks { all.iter().filter(|each| precedes(each)).count() } else { 0 };
+        if asks {
+            all.sort_by_key(|each| !precedes(each));
+        }
+        let (levels, policies): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+        (!policies.is_empty()).then(|| Arc::new(Self { policies, levels, preceding, invalid, kept: Kept::default() }))
+    }
+
+    /// Fields that those may set who are asked before a rule is looked for.
+    pub fn owned_before(&self) -> OwnedFields {
+        OwnedFields::of(self.policies.iter().take(self.preceding))
+    }
+
+    /// Fields that policies may set once the rule is known; what was said before stays unless one of these may say it.
+    pub fn owned_behind(&self) -> OwnedFields {
+        let all = self.policies.iter().enumerate();
+        let behind =
+            all.filter(|(place, policy)| *place >= self.preceding || !matches!(policy.ir, Policy::ExternalAuth(_)));
+        OwnedFields::of(behind.map(|(_, policy)| policy))
     }
 
     /// Both are made of the very same policies.

@@ -127,6 +127,8 @@ pub struct Listener {
     pub hosts: Arc<HostTable>,
     pub filters: Arc<ListenerFilters>,
     pub l4: Arc<L4Table>,
+    /// Something acts before a rule is looked for: edits of its filters, or somebody who is asked.
+    precedes: bool,
     /// `None`: neither it nor a rule attached to it names a policy.
     joins: Option<Arc<Joins>>,
 }
@@ -364,6 +366,16 @@ impl Listener {
     /// The policies that hold for a request that no rule takes: those of a rule that names none.
     pub fn policies_without_rule(&self) -> Option<&Arc<Joined>> {
         self.joins.as_ref()?.of(0)
+    }
+
+    /// Whether edits of its filters, or policies, act before a rule is looked for.
+    pub fn precedes(&self) -> bool {
+        self.precedes
+    }
+
+    /// The policies of which some act before a rule is looked for.
+    pub fn asks_before_rules(&self) -> Option<&Arc<Joined>> {
+        self.policies_without_rule().filter(|joined| joined.preceding > 0)
     }
 
     /// The policies that hold for the connections, or datagrams, of one of its rules.

@@ -210,12 +210,15 @@ impl State {
     fn table(&self) -> Table {
         let mut sockets: BTreeMap<SocketKey, Socket> = BTreeMap::new();
         for (id, ListenerEntry { ir, filters }) in &self.listeners {
+            let joins = self.lists.joins(id).cloned();
+            let asks = joins.as_ref().and_then(|joins| joins.of(0)).is_some_and(|joined| joined.preceding > 0);
             let listener = Arc::new(Listener {
+                precedes: asks || !filters.pre_routing.is_empty(),
                 ir: Arc::clone(ir),
                 hosts: self.hosts.get(id).cloned().unwrap_or_default(),
                 filters: Arc::clone(filters),
                 l4: self.l4.get(id).cloned().unwrap_or_default(),
-                joins: self.lists.joins(id).cloned(),
+                joins,
             });
             for key in socket_keys(ir) {
                 let empty = || Socket {

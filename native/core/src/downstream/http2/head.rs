@@ -96,6 +96,7 @@ impl Prepared {
             upgrade: self.tunnel.then_some(b"websocket"),
             connect: self.tunnel,
             accepts_trailers: parts.headers.get(http::header::TE).is_some_and(|value| value == "trailers"),
+            mutation: None,
         }
     }
 }

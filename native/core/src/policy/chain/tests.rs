@@ -229,13 +229,13 @@ fn fields_that_are_a_policys_own() {
     ] {
         let table = table(&policies, KEYS);
         let mut space = EditedFields::new();
-        let left = chain(&table).without_owned(&fields, 4, &mut space);
+        let left = chain(&table).owned_behind().left(&fields, 4, &mut space);
         let names: Vec<_> = space.iter().map(|field| std::str::from_utf8(field.name).unwrap()).collect();
         assert_eq!(left.map(|left| (left, names.join(" "))), kept.map(|(left, names)| (left, names.to_owned())));
     }
     let table = table(&json!([api_key()]), KEYS);
     let mut space = EditedFields::new();
-    assert_eq!(chain(&table).without_owned(&fields[1..3], 2, &mut space), None);
+    assert_eq!(chain(&table).owned_behind().left(&fields[1..3], 2, &mut space), None);
     assert!(space.is_empty(), "a request without them is not copied");
 }
 
@@ -263,4 +263,47 @@ fn sets_of_keys_that_are_fetched() {
     let named = published_sets(&table).map(|(set, slot)| (set.name(), table.backend(slot).unwrap().id.clone()));
     let expected = [("c/1", "c"), ("b/2", "b")].map(|(set, backend)| (set.to_owned(), backend.to_owned()));
     assert_eq!(named.collect::<Vec<_>>(), expected);
+}
+
+/// At a listener that asks somebody before a rule is looked for: what every rule has goes before that, and each step runs once.
+#[test]
+fn steps_before_a_rule() {
+    let service = json!({"protocol": "http", "backend": "b", "timeout_ms": 1, "allowed_response_headers": ["x-role"]});
+    let service = json!({"type": "external_auth", "id": "l/externalAuth", "overrides": true, "service": service});
+    let headers = json!({"type": "client_headers", "id": "ClientPolicy/a/p/headers", "max_count": 1});
+    let overriding = |policy: Value| {
+        let mut policy = policy;
+        policy["overrides"] = json!(true);
+        policy
+    };
+    let before = |table: &Table, first: usize, facts: &Facts<'_>| {
+        said(chain(table).run_before_rules(first, facts, &mut Passage::default(), &mut Held::new()))
+    };
+    let fields = [field("a", "1"), field("b", "2")];
+    let many = Facts { fields: &fields, sent: SentHead { fields: &fields, ..FACTS.sent }, ..FACTS };
+    let all = table(&json!([api_key(), overriding(one_a_day()), service, headers]), KEYS);
+    assert_eq!(before(&all, 0, &many), "headers_too_large headers of ClientPolicy/a/p");
+    assert_eq!(before(&all, 0, &FACTS), "asked 3");
+    assert_eq!(before(&all, 3, &FACTS), "admitted");
+    assert_eq!(before(&all, 0, &FACTS), "rate_limited limit one of RateLimitPolicy/a/p");
+    for first in [0, 3] {
+        assert_eq!(run(chain(&all), first, &many), "unauthenticated apiKey of AccessPolicy/a/p: no credential");
+    }
+    let (said, told) = (b"x-role", b"x-user");
+    let found = chain(&all);
+    assert!(found.owned_before().is_some_and(|owned| owned.has(said) && !owned.has(told)));
+    assert!(!found.owned_behind().has(said) && found.owned_behind().has(told));
+    assert!(found.owned().is_some_and(|owned| owned.has(said) && owned.has(told)), "no trailer has either");
+    // A limit that a rule may replace comes behind, and so does a policy that cannot be honoured there.
+    let broken = json!({"type": "access_basic", "id": "AccessPolicy/a/p/basic", "users": "secret", "invalid": true});
+    let later = table(&json!([one_a_day(), service, broken]), "");
+    assert_eq!((before(&later, 0, &FACTS), before(&later, 0, &FACTS)), ("asked 1".to_owned(), "asked 1".to_owned()));
+    assert_eq!(run(chain(&later), 0, &FACTS), "policy_invalid basic of AccessPolicy/a/p");
+    let mut closed = service.clone();
+    closed["invalid"] = json!(true);
+    assert_eq!(before(&table(&json!([closed]), ""), 0, &FACTS), "policy_invalid externalAuth of l");
+    // Where nobody is asked then nothing goes before.
+    let plain = table(&json!([overriding(one_a_day()), headers]), "");
+    assert_eq!(before(&plain, 0, &many), "admitted");
+    assert!(chain(&plain).owned_before().is_none());
 }

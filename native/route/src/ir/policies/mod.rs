@@ -226,6 +226,17 @@ impl Policy {
         }
     }
 
+    /// Whether it acts before a rule is looked for, at a listener that asks somebody then (GEP-5224): who is asked, and what
+    /// stops clients before, as far as it holds for every rule. `overrides`: it is of the listener, and none replaces it.
+    pub fn precedes_rules(&self, overrides: bool) -> bool {
+        match self {
+            Self::ClientHeaders(_) => true,
+            Self::ClientBody(_) | Self::ExternalAuth(_) => overrides,
+            Self::RateLimits(policy) => overrides && policy.limits.iter().all(RateLimit::needs_no_rule),
+            _ => false,
+        }
+    }
+
     /// Whether the two are of one kind.
     pub fn same_kind(&self, other: &Self) -> bool {
         self.rank() == other.rank()

@@ -63,6 +63,15 @@ pub struct RateLimit {
     pub shadow: bool,
 }
 
+impl RateLimit {
+    /// It goes by what is known of a request before its rule is, and that nobody who is asked then changes.
+    pub fn needs_no_rule(&self) -> bool {
+        let is_fixed = self.cost.as_ref().is_none_or(|cost| cost.bytes().all(|byte| byte.is_ascii_digit()));
+        let is_known = |part: &RateLimitKey| matches!(part, RateLimitKey::Client | RateLimitKey::Host);
+        self.when.is_none() && is_fixed && self.scope == RateLimitScope::Target && self.key.iter().all(is_known)
+    }
+}
+
 /// A part of what tells budgets apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, tag = "type", rename_all = "snake_case")]
