@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from ..complain import Complain
 from .messages import Request, Response
+from .onlookers import Asked
 from .plane import PlaneKey
 from .review import BusyError, Caller, RefusedTokenError, Reviewer
 from .session import Budget, ProtocolError, Session
@@ -34,7 +35,7 @@ class EndError(Exception):
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """One pod on the stream."""
+    """One pod on the stream; `writing`: one message after the other."""
 
     plane: PlaneKey
     caller: Caller
@@ -42,6 +43,8 @@ class Connection:
     budget: Budget = field(default_factory=lambda: Budget(time.monotonic()))
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     end: EndError | None = None
+    asked: Asked = field(default_factory=Asked)
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def stop(self, code: Code, message: str) -> None:
         """Make it end."""

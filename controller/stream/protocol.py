@@ -8,6 +8,7 @@ The service and the messages are those of xDS, only the fields that are used (`p
 - A version is a digest of the content, so a data plane may resume at another controller.
 - What a data plane has to say of its listeners, and of providers of keys that are away, comes as a request of type
   `report`, JSON in `error_detail.details`.
+- While somebody looks at the controller's page, pods are asked what they counted (type `figures`).
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ SECRETS: tuple[str, ...] = ir.Secrets.__struct_fields__
 SECTIONS: tuple[str, ...] = (*ir.Resources.__struct_fields__, *SECRETS)
 GENERATION = "generation"
 REPORT = "report"
+#: What a pod counted: asked for, and told (`figures`).
+FIGURES = "figures"
 
 #: Bytes of resources in one response; a resource that is larger goes alone.
 CHUNK = 1024 * 1024
@@ -94,7 +97,7 @@ class PlaneReport(msgspec.Struct, frozen=True):
 
 
 def type_url(section: str) -> str:
-    """Type URL of a section of the IR, of `generation` or of `report`."""
+    """Type URL of a section of the IR, of `generation`, `report` or `figures`."""
     return TYPE_PREFIX + section
 
 

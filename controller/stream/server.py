@@ -19,17 +19,22 @@ from typing import Any
 from ..complain import Complain
 from ..store.store import Event
 from .connection import Admission, Connection, EndError, subscribe, write
+from .figures import Figures, question
 from .heard import Heard
-from .messages import Request
+from .messages import Request, Response
+from .onlookers import LOOK, Onlookers
 from .plane import PlaneKey
 from .projection import Projector
-from .protocol import MAX_TRANSACTION
+from .protocol import FIGURES, MAX_TRANSACTION, section_of
 from .reports import PodReport, Said
 from .review import Reviewer
 from .session import ProtocolError, Session
 from .tickets import SharedKeys
 from .transport import Certificates, Code, Context, ServerTimes, address_of, listen
 from .wanted import Wanted
+
+#: Seconds for a look at the figures beyond what pods are waited for: the thread of the stream may be busy.
+PATIENCE = 2.0
 
 
 class StreamServer:
@@ -71,6 +76,8 @@ class StreamServer:
         self._following.set()
         self._connections: dict[PlaneKey, dict[str, Connection]] = {}
         self._heard = Heard()
+        self._onlookers = Onlookers(self._routes_of)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.port = 0
         self.listening = asyncio.Event()
         self.settled = asyncio.Event()
@@ -168,8 +175,32 @@ class StreamServer:
         """Data planes whose configuration is too large for a pod, and by how much."""
         return dict(self._heard.too_large)
 
+    def figures(self, wanted: frozenset[str] | None) -> Figures | None:
+        """What the pods that are connected count, of some routes or of all; None: there are none.
+
+        Any thread but that of the stream may ask. The pods are asked, and waited for a moment.
+        """
+        if self._loop is None or not self._leading.is_set():
+            return None
+        looking = asyncio.run_coroutine_threadsafe(self._look(wanted), self._loop)
+        try:
+            return looking.result(LOOK + PATIENCE)
+        except TimeoutError:
+            looking.cancel()
+            return None
+
+    async def _look(self, wanted: frozenset[str] | None) -> Figures | None:
+        found = (item for pods in self._connections.values() for item in pods.values() if item.session.accepted)
+        return await self._onlookers.look([(item.plane, item.asked) for item in found], wanted)
+
+    def _routes_of(self, key: PlaneKey) -> frozenset[str]:
+        plane = self._projector.planes.get(key)
+        tables = [plane.tables[section] for section in ("http_rules", "l4_rules")] if plane is not None else []
+        return frozenset(item.resource.route for table in tables for item in table.values())
+
     async def run(self) -> None:
         """Serve while leading, until cancelled."""
+        self._loop = asyncio.get_running_loop()
         while True:
             await self._leading.wait()
             # While nobody listens no data plane can say anything; what else there is to say must not wait for ever.
@@ -221,10 +252,12 @@ class StreamServer:
             await subscribe(connection, requests, self._times.subscribe)
             self._enter(connection)
             review = asyncio.create_task(self._admission.review_again(connection, token, address_of(context)))
+            asking = asyncio.create_task(self._ask(connection, context))
             try:
                 await self._serve(connection, requests, context)
             finally:
                 review.cancel()
+                asking.cancel()
                 self._leave(connection)
         except EndError as error:
             try:
@@ -271,7 +304,7 @@ class StreamServer:
                     responses = connection.session.next(self._projector.planes[connection.plane], self._generation)
                 if responses is not None:
                     connection.budget.ask(len(responses))
-                    await write(context, responses, self._times.answer)
+                    await self._write(connection, context, responses)
                 limit = self._times.answer if connection.session.waiting else ends - time.monotonic()
                 try:
                     await asyncio.wait_for(connection.wake.wait(), max(limit, 0.0))
@@ -282,6 +315,20 @@ class StreamServer:
             reader.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await reader
+
+    async def _write(self, connection: Connection, context: Context, responses: Iterable[Response]) -> None:
+        async with connection.writing:
+            await write(context, responses, self._times.answer)
+
+    async def _ask(self, connection: Connection, context: Context) -> None:
+        """Ask a pod what it counted, each time that somebody looks."""
+        try:
+            while True:
+                await connection.asked.due.wait()
+                connection.asked.due.clear()
+                await self._write(connection, context, [question(connection.asked.routes)])
+        except EndError as error:
+            connection.stop(error.code, str(error))
 
     def _check(self, connection: Connection, reader: asyncio.Task[None], ends: float) -> None:
         """Whether the session may go on."""
@@ -298,7 +345,9 @@ class StreamServer:
     async def _read(self, connection: Connection, requests: AsyncIterator[Request]) -> None:
         try:
             async for request in requests:
-                if connection.session.take(request):
+                if section_of(request.type_url) == FIGURES:
+                    self._onlookers.take(connection.caller.pod_uid, connection.asked, request)
+                elif connection.session.take(request):
                     self._note(connection)
                 connection.wake.set()
                 wait = connection.budget.take(time.monotonic())

@@ -15,6 +15,7 @@ import msgspec
 from sluicegate import ir
 from sluicegate.controller.sources.kubernetes.client import ApiError
 from sluicegate.controller.stream import messages, protocol
+from sluicegate.controller.stream.figures import Figures
 from sluicegate.controller.stream.identity import Authority, make_authority, server_certificate
 from sluicegate.controller.stream.protocol import ListenerOutcome, PlaneReport
 from sluicegate.controller.stream.review import Reviewer
@@ -289,7 +290,14 @@ class RecordingEngine(Waiting):
 class Plane:
     """A data plane pod of a test."""
 
-    def __init__(self, folder: Path, side: Side, token: str = GOOD_TOKEN, address: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        side: Side,
+        token: str = GOOD_TOKEN,
+        address: str | None = None,
+        figures: Callable[[frozenset[str]], Figures] | None = None,
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.token, self.ca = folder / "token", folder / "ca.crt"
         self.token.write_text(token + "\n")
@@ -306,6 +314,7 @@ class Plane:
             self.engine,
             self.complain,
             times,
+            figures,
         )
 
     def complain(self, code: str, message: str, **_fields: object) -> None:

@@ -84,6 +84,24 @@ def test_it_serves_what_the_controller_says(controller: Controller, start: Start
     assert pod.report.listeners[0].bound == (f"{gateway.address}:8080",)
 
 
+def test_it_tells_what_it_counted_while_somebody_looks(controller: Controller, start: Start, backend: Backend) -> None:
+    gateway = start()
+    controller.want(serving_state(gateway.address, backend.address, ["a", "b"]))
+    gateway.named("connected")
+    controller.until(controller.pods)
+    assert [get(gateway.address, target) for target in ("/a", "/a", "/none")] == [200, 200, 404]
+
+    def requests() -> int:
+        found = controller.side.server.figures(frozenset({"HTTPRoute/default/a", "HTTPRoute/default/b"}))
+        counted = found.routes.get("HTTPRoute/default/a") if found is not None else None
+        return counted.requests.get("2xx", 0) if counted is not None else 0
+
+    # A request is counted when its answer is at its end: the client may be quicker.
+    until(lambda: requests() == 2, "both are told")
+    assert get(gateway.address, "/a") == 200
+    until(lambda: requests() == 3, "the third one too")
+
+
 @pytest.mark.parametrize("token", ["", "g\nood", "göd"])
 def test_a_token_that_no_request_can_have_is_told(start: Start, token: str) -> None:
     assert "token holds no token" in start(token=token).named("stream_broken")["message"]

@@ -13,6 +13,7 @@ from system_manifests import Manifest, dump
 
 from sluicegate.cli.page.site import Site
 from sluicegate.observe.answering import Answer, Asked
+from sluicegate.observe.figures import read_figures
 from sluicegate.processes.viewed import ServingPod, Viewed, Views
 from sluicegate.testing.offline import load_offline
 
@@ -58,7 +59,8 @@ class Page:
 
     def __init__(self, shown: Viewed | None, metrics: Callable[[], str] | None = lambda: METRICS) -> None:
         self.shown = shown
-        self._site = Site(Views(lambda: self.shown, metrics))
+        figures = None if metrics is None else lambda wanted: read_figures(metrics(), wanted)
+        self._site = Site(Views(lambda: self.shown, figures))
 
     def ask(self, path: str, /, *fields: tuple[str, str], **query: str | int) -> Answer:
         written = urlencode([*fields, *query.items()])

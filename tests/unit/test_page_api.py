@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from system_manifests import Manifest, gateway, https, listener, policy, route, 
 
 from output_schemas import FOLDER
 from sluicegate.cli.page.asked import MOST
-from sluicegate.cli.page.figures import quantile
-from sluicegate.processes.viewed import ServingPod
+from sluicegate.cli.page.quantile import quantile
+from sluicegate.cli.page.site import Site
+from sluicegate.observe.answering import Asked
+from sluicegate.processes.viewed import ServingPod, Views
 
 SCHEMA = json.loads((FOLDER / "v1" / "api.json").read_text())
 LISTS = ("gateways", "routes", "matches", "policies", "backends", "certificates", "problems", "generations")
@@ -217,6 +220,20 @@ def test_no_engine_no_counters(tmp_path: Path) -> None:
     page = Page(viewed(tmp_path, gateway(), role="controller"), None)
     assert page.json("counters")["live"] is False
     assert page.json("")["live"] is False
+
+
+def test_a_controller_without_pods_has_empty_columns(tmp_path: Path) -> None:
+    """They fill once a pod connects; every row has as many cells as there are columns."""
+    shown = viewed(tmp_path, gateway(), route(rule("/"), name="shop"), role="controller")
+    site = Site(Views(lambda: shown, lambda _: None))
+
+    def ask(path: str) -> str:
+        return site(Asked("GET", path, "", "localhost", "127.0.0.1")).body.decode()
+
+    assert json.loads(ask("/api/v1/counters"))["live"] is False
+    assert "no pod of a data plane is connected" in ask("/")
+    head, row = re.findall(r"<tr[ >].*?</tr>", ask("/routes"), re.DOTALL)[:2]
+    assert head.count("<th") == row.count("<td") == 8
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 import traceback
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -21,8 +22,10 @@ from sluicegate.ir import RefusedError
 
 from ..controller import caught, plain_file
 from ..controller.complain import Complain
+from ..controller.stream.figures import Figures, answer, asked_for
 from ..controller.stream.messages import Request, Response
 from ..controller.stream.protocol import (
+    FIGURES,
     GENERATION,
     MAX_RESPONSE,
     MAX_TRANSACTION,
@@ -95,6 +98,7 @@ class StreamClient:
         engine: Engine,
         complain: Complain,
         times: ClientTimes | None = None,
+        figures: Callable[[frozenset[str]], Figures] | None = None,
     ) -> None:
         """Make a client that is not connected.
 
@@ -106,6 +110,7 @@ class StreamClient:
             engine: takes transactions.
             complain: takes a code and a message about what does not work.
             times: limits.
+            figures: gives what the engine counted, of some routes and in all; called on a thread. None: nobody is told.
         """
         self._address = address
         self._token_file = token_file
@@ -117,6 +122,8 @@ class StreamClient:
         self._wait = self._times.first_wait
         self._call: Call | None = None
         self._reported: PlaneReport | None = None
+        self._figures = figures
+        self._counting: asyncio.Task[None] | None = None
         self.connected = asyncio.Event()
         self.lost = asyncio.Event()
         self.transactions = 0
@@ -176,6 +183,8 @@ class StreamClient:
             traceback.clear_frames(error.__traceback__)
             raise
         finally:
+            if self._counting is not None:
+                self._counting.cancel()
             await call.close()
 
     def _send(self, request: Request) -> None:
@@ -197,7 +206,24 @@ class StreamClient:
                 if size > MAX_TRANSACTION:
                     raise ValueError(f"a transaction of more than {MAX_TRANSACTION:,} bytes")
                 self._send(acknowledgement(section, response.nonce))
+            elif section == FIGURES:
+                self._count(asked_for(response))
             data = await call.receive()
+
+    def _count(self, routes: frozenset[str]) -> None:
+        """Tell what the engine counted, beside what else comes; one answer is made at a time."""
+        if self._figures is not None and (self._counting is None or self._counting.done()):
+            self._counting = asyncio.create_task(self._tell_figures(self._figures, routes))
+
+    async def _tell_figures(self, figures: Callable[[frozenset[str]], Figures], routes: frozenset[str]) -> None:
+        call = self._call
+        try:
+            found = await asyncio.to_thread(figures, routes)
+        except Exception as error:  # a fault of ours: whoever looks sees less
+            self._complain("figures", caught.note("stream", error))
+            return
+        if self._call is call:
+            self._send(answer(found))
 
     async def _apply(self, change: Change, nonce: str) -> None:
         try:

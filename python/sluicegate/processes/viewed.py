@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from sluicegate.controller.api import Diagnostic
+from sluicegate.controller.stream.figures import Figures
 from sluicegate.controller.translate import Translation
 from sluicegate.observe.aside import Make
+from sluicegate.observe.figures import read_figures
 
 from ..engine.limits import PathNormalization
 from .serving_engine import Page
@@ -74,16 +76,21 @@ class Viewed:
     ingresses: Ingresses | None = None
 
 
+#: Gives what engines counted, of some routes or, without a set of them, of all.
+ReadFigures = Callable[[frozenset[str] | None], Figures | None]
+
+
 class Views(NamedTuple):
     """Where a page looks; called on a thread of its own.
 
     Attributes:
         look: gives this moment; None: nothing was translated yet. While nothing changes it gives the same translation.
-        metrics: the engine's, in the Prometheus text format; None: the engines are elsewhere.
+        figures: gives what engines counted, of some routes or of all (None); where there is no engine, None. Without it
+            nothing is counted here.
     """
 
     look: Callable[[], Viewed | None]
-    metrics: Callable[[], str] | None
+    figures: ReadFigures | None
 
 
 #: Makes what answers for a page.
@@ -92,4 +99,6 @@ MakePage = Callable[[Views], Make]
 
 def before_engine(page: MakePage | None) -> Page | None:
     """The same for a process with an engine, which has the metrics."""
-    return None if page is None else lambda look, metrics: page(Views(look, metrics))
+    if page is None:
+        return None
+    return lambda look, metrics: page(Views(look, lambda wanted: read_figures(metrics(), wanted)))

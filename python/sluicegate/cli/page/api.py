@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
+from sluicegate.controller.stream.figures import Figures
 from sluicegate.observe.answering import Answer
+from sluicegate.processes.viewed import ReadFigures
 
 from .asked import (
     BACKENDS,
@@ -41,7 +43,6 @@ from .facts import (
     RouteAnswer,
     Routes,
 )
-from .figures import Figures, read_figures
 from .moment import Moment, generations
 
 #: Bytes of an answer: a list ends sooner, and says where it goes on. Stops long objects from filling memory.
@@ -91,26 +92,25 @@ def matches(moment: Moment, hostname: str) -> Iterable[RankedMatch]:
 def backends(moment: Moment, figures: Figures | None) -> Iterable[BackendFacts]:
     """All backends, with what active health checks found."""
     checked = figures.checked if figures is not None else {}
-    names = {name for name, _ in checked}
     for item in moment.backends:
-        if item.id not in names:
+        if item.id not in checked:
             yield item
             continue
-        healthy, unhealthy = checked.get((item.id, "healthy"), 0), checked.get((item.id, "unhealthy"), 0)
+        healthy, unhealthy = checked[item.id].get("healthy", 0), checked[item.id].get("unhealthy", 0)
         good = item.good and healthy > 0
         yield msgspec.structs.replace(item, healthy=healthy, unhealthy=unhealthy, good=good)
 
 
 def counters(moment: Moment, figures: Figures | None) -> CountersAnswer:
     """Counters now."""
-    found = figures if figures is not None else Figures({}, 0, {}, (), {}, {})
+    found = figures if figures is not None else Figures()
     return CountersAnswer(
         time=round(time.monotonic(), 3),
         generation=moment.viewed.generation,
         serial=moment.serial,
         live=figures is not None,
-        connections=found.plain.get("connections", 0),
-        accepted=found.plain.get("accepted", 0),
+        connections=found.connections,
+        accepted=found.accepted,
         requests=found.requests,
         errors=found.errors,
         bounds=found.bounds,
@@ -121,13 +121,13 @@ def counters(moment: Moment, figures: Figures | None) -> CountersAnswer:
 class Api:
     """Answers for `/api/v1`."""
 
-    def __init__(self, metrics: Callable[[], str] | None) -> None:
-        """Read counters from `metrics`; None: there are none here."""
-        self._metrics = metrics
+    def __init__(self, figures: ReadFigures | None) -> None:
+        """Take counters from `figures`; None: there are none here."""
+        self._figures = figures
 
     def figures(self, wanted: frozenset[str] | None = None) -> Figures | None:
-        """What the engine counted, of some routes or all; None: there is no engine here."""
-        return read_figures(self._metrics(), wanted) if self._metrics is not None else None
+        """What engines counted, of some routes or all; None: there is no engine."""
+        return self._figures(wanted) if self._figures is not None else None
 
     def answer(self, name: str, fields: Fields, moment: Moment) -> Answer:
         """Answer a question; `name`: what stands behind `/api/v1/`."""
@@ -153,7 +153,7 @@ class Api:
             raise ValueError(f"{unknown[0]!r} is not known: /api/v1{f'/{name}' if name else ''} {takes}")
         match name:
             case "":
-                return overview(moment, live=self._metrics is not None)
+                return overview(moment, live=self._figures is not None)
             case "route":
                 found = moment.route(given.get("name", ""))
                 if found is None:

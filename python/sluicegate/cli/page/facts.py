@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from sluicegate.controller.api import Diagnostic
+from sluicegate.controller.stream.figures import RouteCounters
 
 from ..explanation import Explanation
 from ..status_report import StatusCondition
@@ -30,7 +31,7 @@ class Overview(Fact, frozen=True, kw_only=True):
         changed: when it came, seconds since 1970; 0: not known.
         counts: what there is, by the name of its list.
         wrong: of these, what is not as one wants it, by the same names.
-        live: whether there are counters here; those of a controller's data planes are with their pods.
+        live: whether counters are shown; those of a controller are of the pods that are connected.
     """
 
     version: str
@@ -359,22 +360,6 @@ class GenerationFacts(Fact, frozen=True, kw_only=True):
     good: bool
 
 
-class RouteCounters(Fact, frozen=True, kw_only=True):
-    """Counters of a route since this process started, over all listeners.
-
-    Attributes:
-        requests: by class, such as `2xx`.
-        buckets: requests by the upper bounds of `Counters.bounds`, each with those before it; the last is all.
-        connections: of TCP and TLS, and sessions of UDP.
-        active: of these, open now.
-    """
-
-    requests: dict[str, int] = msgspec.field(default_factory=dict)
-    buckets: tuple[int, ...] = ()
-    connections: int = 0
-    active: int = 0
-
-
 class Counters(Fact, frozen=True, kw_only=True):
     """Counters now: rates are the difference of two answers by the difference of their times.
 
@@ -382,7 +367,7 @@ class Counters(Fact, frozen=True, kw_only=True):
         time: seconds of a clock that only goes forward.
         generation: number of the newest configuration; another one: the other lists may be others.
         serial: number of what the lists are made of; another one: read them again.
-        live: whether there are counters here.
+        live: whether there are counters: an engine, or a pod that is connected.
         connections: of clients, open now.
         accepted: of clients, since the start.
         requests: of all clients, whoever took them.

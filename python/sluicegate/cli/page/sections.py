@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from sluicegate.controller.api import readable
+from sluicegate.controller.stream.figures import Figures, RouteCounters
 
 from .api import Fields, backends, matches
 from .asked import (
@@ -30,12 +31,11 @@ from .facts import (
     OverviewAnswer,
     PolicyFacts,
     RankedMatch,
-    RouteCounters,
     RouteFacts,
 )
-from .figures import Figures, quantile
 from .html import Child, Markup, tag
 from .moment import Moment, generations
+from .quantile import quantile
 from .shell import Column, conditions, link, place, plain, route_link, search, table, told, verdict
 
 #: Rows of a part: a page of a thousand routes stays small.
@@ -96,14 +96,14 @@ def overview(look: Look) -> Child:
         facts += [("Requests", f"{figures.requests:,}"), ("Answers of the gateway's own", codes)]
     live: list[Child] = []
     if figures is not None:
-        live.append((tag("dt", "Connections now"), tag("dd", figures.plain["connections"], data_figure="connections")))
+        live.append((tag("dt", "Connections now"), tag("dd", figures.connections, data_figure="connections")))
         live.append((tag("dt", "Requests now"), tag("dd", "–", data_figure="all")))
-    nothing = "Counters are with the data planes: /metrics of each pod." if figures is None else None
+    nothing = "There are no counters: no pod of a data plane is connected to this controller."
     worst = [item for item in look.moment.problems if item.severity == "error"][:5]
     return [
         tag("ul", cards, class_="cards"),
         tag("dl", [(tag("dt", name), tag("dd", text)) for name, text in facts], live),
-        tag("p", nothing, class_="soft") if nothing else None,
+        tag("p", nothing, class_="soft") if figures is None else None,
         [tag("h2", "Worst problems"), told(worst, named=True), tag("p", link("/problems", "all problems"))]
         if worst
         else None,
@@ -189,7 +189,7 @@ def routes(look: Look) -> Child:
         Column("Rules", "rules", True),
         *(FIGURES if look.overview.live else ()),
     ]
-    figures = look.figures_of(item.object for item in items)
+    figures = (look.figures_of(item.object for item in items) or Figures()) if look.overview.live else None
     rows = [_route(item, figures) for item in items]
     return [search("/routes", asking), table("/routes", asking, columns, rows, total, "routes")]
 

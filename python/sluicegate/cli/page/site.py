@@ -44,7 +44,7 @@ class Site:
     def __init__(self, views: Views) -> None:
         """Look at nothing yet."""
         self._views = views
-        self._api = Api(views.metrics)
+        self._api = Api(views.figures)
         self._moment: Moment | None = None
 
     def __call__(self, asked: Asked) -> Answer:
@@ -66,7 +66,7 @@ class Site:
                 404,
                 f"here are {', '.join(SECTIONS)}, {_API}, /healthz, /readyz, /metrics and, where it serves, /config",
             )
-        found = overview(moment, live=self._views.metrics is not None)
+        found = overview(moment, live=self._views.figures is not None)
         look = Look(moment, found, self._api.figures, dict(fields), fields)
         return _page(asked.path, look)
 

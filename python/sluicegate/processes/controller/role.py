@@ -153,9 +153,6 @@ class Controller:
         self._version = version
         self._log = log
         self._admin: Admin | None = None
-        self._page: Aside | None = None
-        if page is not None:
-            self._page = Aside(page(Views(self._look, None)), lambda error: tell_fault(log, "the page", error))
         self._leads = Leadership()
         self._expiries = Expiries()
         self.metrics = ControllerMetrics(self.figures)
@@ -173,6 +170,10 @@ class Controller:
         self._server = StreamServer(
             settings.stream_address, self._identity, Reviewer(client), self._log.warning, self._report_changed
         )
+        self._page: Aside | None = None
+        if page is not None:
+            views = Views(self._look, self._server.figures)
+            self._page = Aside(page(views), lambda error: tell_fault(log, "the page", error))
         self._tickets = TicketKeeper(client, settings.namespace, self._log.warning, self._server.share)
         self._status = StatusWriter(client, name, self._log.warning)
         options = Options(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from sluicegate.controller.stream.figures import Figures
 from sluicegate.dataplane.holdings import Holdings
 from sluicegate.dataplane.serving import Serving
 from sluicegate.dataplane.snapshot_file import SnapshotError, read_snapshot
@@ -100,6 +101,7 @@ class DataPlane:
             self._serving.holdings,
             self._serving,
             self._log.warning,
+            figures=self._figures,
         )
 
     def jobs(self) -> Iterator[Job]:
@@ -131,6 +133,12 @@ class DataPlane:
             text = f"{error}; it is ignored, nothing is served before the controller says"
             self._log.warning("snapshot_ignored", text)
             return None
+
+    def _figures(self, routes: frozenset[str]) -> Figures:
+        """What the engine counted, for whoever looks at the controller's page."""
+        from sluicegate.observe.figures import read_figures
+
+        return read_figures(self._engine.engine.metrics(), routes)
 
     async def _report(self) -> None:
         self._client.report()

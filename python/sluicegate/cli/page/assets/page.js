@@ -89,7 +89,7 @@ async function look() {
     const now = await answer.json();
     failing = 0;
     if (now.live && last && last.live) { fill(between(last, now), now, Math.max(now.requests - last.requests, 0) / (now.time - last.time)); say("live"); }
-    else if (!now.live) say("counters are with the data planes");
+    else if (!now.live) say("no counters: no pod is connected");
     last = now;
     if (serial !== null && serial !== now.serial) await show(location.href, false);
     serial = now.serial;

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Container, Iterator
-from typing import NamedTuple
 
-from .facts import RouteCounters
+from sluicegate.controller.stream.figures import Figures, RouteCounters
 
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _ESCAPES = {"\\n": "\n", '\\"': '"', "\\\\": "\\"}
@@ -19,26 +18,6 @@ _ALL = "sluicegate_http_requests_total"
 #: What a sample of a route is told by, besides the route.
 _PARTS = {_REQUESTS: "class", _BUCKET: "le"}
 _OF_ROUTES = frozenset({_REQUESTS, _BUCKET, "sluicegate_l4_connections_total", "sluicegate_l4_connections_active"})
-
-
-class Figures(NamedTuple):
-    """What the engine counted.
-
-    Attributes:
-        plain: connections that are open, and those accepted.
-        requests: of all clients, whoever took them.
-        errors: answers of its own, by code.
-        bounds: of the histogram, in seconds, without the infinite one.
-        routes: by route.
-        checked: endpoints by backend and `healthy` or `unhealthy`.
-    """
-
-    plain: dict[str, int]
-    requests: int
-    errors: dict[str, int]
-    bounds: tuple[float, ...]
-    routes: dict[str, RouteCounters]
-    checked: dict[tuple[str, str], int]
 
 
 class _Sums:
@@ -57,7 +36,7 @@ def read_figures(text: str, wanted: Container[str] | None = None) -> Figures:
     """
     plain = dict.fromkeys(_PLAIN.values(), 0)
     errors: dict[str, int] = {}
-    checked: dict[tuple[str, str], int] = {}
+    checked: dict[str, dict[str, int]] = defaultdict(dict)
     sums: dict[str, _Sums] = defaultdict(_Sums)
     requests = 0
     bounds: dict[str, float] = {}
@@ -85,7 +64,7 @@ def read_figures(text: str, wanted: Container[str] | None = None) -> Figures:
                 errors[labels["code"]] = value
         elif name == "sluicegate_upstream_checked_endpoints":
             labels, value = _labels(rest)
-            checked[labels["backend"], labels["health"]] = value
+            checked[labels["backend"]][labels["health"]] = value
     order = sorted(bounds, key=lambda item: bounds[item])
     routes = {
         route: RouteCounters(
@@ -97,7 +76,15 @@ def read_figures(text: str, wanted: Container[str] | None = None) -> Figures:
         for route, found in sums.items()
     }
     finite = tuple(bounds[item] for item in order if bounds[item] != float("inf"))
-    return Figures(plain, requests, errors, finite, routes, checked)
+    return Figures(
+        connections=plain["connections"],
+        accepted=plain["accepted"],
+        requests=requests,
+        errors=errors,
+        bounds=finite,
+        routes=routes,
+        checked=dict(checked),
+    )
 
 
 def _add(found: _Sums, name: str, part: str, value: int) -> None:
@@ -127,19 +114,3 @@ def _labels(rest: str) -> tuple[dict[str, str], int]:
 def _pairs(inside: str) -> Iterator[tuple[str, str]]:
     for name, value in _LABEL.findall(inside):
         yield name, value if "\\" not in value else re.sub(r"\\.", lambda it: _ESCAPES.get(it[0], it[0]), value)
-
-
-def quantile(bounds: tuple[float, ...], buckets: tuple[int, ...], part: float) -> float | None:
-    """Seconds within which a part of the requests ended, by the histogram; None: there were none.
-
-    Within a bucket they are taken to be spread evenly; what is above the last bound counts as that.
-    """
-    total = buckets[-1] if buckets else 0
-    if not total:
-        return None
-    wanted, below, lower = part * total, 0, 0.0
-    for bound, count in zip(bounds, buckets, strict=False):
-        if count >= wanted:
-            return lower + (bound - lower) * ((wanted - below) / (count - below)) if count > below else bound
-        below, lower = count, bound
-    return bounds[-1] if bounds else None
