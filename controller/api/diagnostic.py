@@ -91,6 +91,7 @@ Code = Literal[
     "unsupported-addresses",
     "plain-text-to-tls-port",
     "path-normalization",
+    "unused-object",
     # Policies.
     "invalid-policy",
     "target-not-found",

@@ -23,6 +23,7 @@ from sluicegate.schema import violations
 from sluicegate.testing.offline import Offline
 
 from .foreign_policies import foreign_policies
+from .unused_objects import unused_objects
 
 #: What the API server would refuse.
 SCHEMA_CODES = frozenset({"schema", "rule", "unknown-field", "unknown-kind", "unknown-version"})
@@ -40,6 +41,7 @@ REFERENCE_CODES = frozenset(
         "policy-ref-not-found",
         "ref-not-permitted",
         "target-not-found",
+        "unused-object",
         "unused-policy",
     }
 )
@@ -63,6 +65,7 @@ def checked(
         # What a cluster has its API server took.
         *(schema_diagnostics(documents) if not offline.from_cluster else ()),
         *foreign_policies(documents),
+        *unused_objects(offline.translation.snapshot, documents),
         *nothing_in(offline, paths),
         *told_of(_placed(offline, _shadowed(configuration)), offline.source, offline.ingresses),
     }

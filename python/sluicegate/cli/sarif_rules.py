@@ -114,6 +114,7 @@ CODES: dict[Code, str] = {
     "unsupported-addresses": "an EndpointSlice with names in place of addresses",
     "plain-text-to-tls-port": "a port that says TLS and gets plain text",
     "path-normalization": 'a path that no request has with `path_normalization = "off"`',
+    "unused-object": "an HTTPFilter, a RequestHeaderFilter or GatewayParameters that nothing refers to",
     # Policies.
     "invalid-policy": "a policy that cannot be honoured",
     "target-not-found": "the target of a policy does not exist",
