@@ -25,6 +25,7 @@ from .one_gateway import only_gateway
 from .options import CONFIG, PATHS, Command, Option, setting
 from .output import OUTPUT, write_json, write_lines
 from .roles import refuse
+from .timeouts_and_retries import retry_in_words, timeouts_in_words
 
 #: Reasons with which what was asked for comes about.
 _GOOD = frozenset({"forwarded", "redirect", "respond", "cors_preflight"})
@@ -127,6 +128,7 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield f"  rule      rules[{decision.rule}]{match}"
     for item in found.filters:
         yield f"  filter    {item}"
+    yield from _limit_lines(found)
     yield from _policy_lines(found)
     yield from _backend_lines(decision)
     if decision.backend is not None:
@@ -147,6 +149,13 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield f"  not served: {problem}"
     for problem in found.problems:
         yield f"  problem   {problem}"
+
+
+def _limit_lines(found: Explanation) -> Iterator[str]:
+    if found.timeouts is not None:
+        yield f"  timeouts  {timeouts_in_words(found.timeouts)}"
+    if found.retry is not None and isinstance(found.request, Request):
+        yield f"  retry     {retry_in_words(found.retry, found.request.method)}"
 
 
 def _policy_lines(found: Explanation) -> Iterator[str]:

@@ -22,6 +22,7 @@ from .losers import Loser, hostname_of, losers
 from .origins import origins
 from .refused import Translated, refused
 from .served_names import decided_by_ingress, lost_by_ingress, place_of
+from .timeouts_and_retries import RuleRetry, RuleTimeouts, retry_of, timeouts_of
 
 if TYPE_CHECKING:
     from sluicegate.processes.ingress import Ingresses
@@ -55,6 +56,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
         winner: the match that takes it, in words; None for a connection.
         hostname: of the route, that the match or the rule was found by.
         filters: that are applied, in order: the listener's, the rule's, the backend's.
+        timeouts: of the rule; None: it has none.
+        retry: of the rule; None: it says nothing of retries.
         losers: those that hold too, then those that nearly do.
         at_port: whether there is a listener at the port.
         listeners: all that there are, where none takes the request.
@@ -72,6 +75,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
     winner: str | None
     hostname: str | None
     filters: tuple[str, ...]
+    timeouts: RuleTimeouts | None
+    retry: RuleRetry | None
     losers: tuple[Loser, ...]
     at_port: bool
     listeners: tuple[str, ...]
@@ -103,6 +108,8 @@ def explain(offline: Translated, table: Table, request: Request | Connection) ->
         winner=winner,
         hostname=hostname,
         filters=tuple(_filter(item) for item in _filters(listener, rule, decision)),
+        timeouts=timeouts_of(rule),
+        retry=retry_of(resources, rule, asked, decision),
         losers=tuple(losers(table, asked, decision)),
         at_port=bool(table.listeners_at(request)),
         listeners=tuple(_describe_listener(item) for item in resources.listeners if decision.listener is None),

@@ -8,6 +8,7 @@ from sluicegate.controller.api import readable
 from sluicegate.testing.request import Connection, Request, RequestError
 
 from ..explanation import Explanation
+from ..timeouts_and_retries import retry_in_words, timeouts_in_words
 from .asked import request_of
 from .facts import RouteDetail, RuleFacts
 from .html import Child, Markup, tag
@@ -163,6 +164,10 @@ def _explained(found: Explanation) -> Iterator[Child]:
     if found.ingress is not None:
         facts.append(("Ingress", found.ingress))
     facts += [("Filter", tag("code", item)) for item in found.filters]
+    if found.timeouts is not None:
+        facts.append(("Timeouts", timeouts_in_words(found.timeouts)))
+    if found.retry is not None and isinstance(found.request, Request):
+        facts.append(("Retry", retry_in_words(found.retry, found.request.method)))
     for said, because, origin in zip(decision.policies, found.because, found.origins, strict=True):
         word = tag("b", _WORDS.get(said.verdict, said.verdict), class_="bad" if said.verdict == "deny" else None)
         about = [f"{said.stanza} of {readable(said.policy)}: ", word, f": {because}" if because else None]
