@@ -15,7 +15,7 @@ INSTALLER ?= kustomize
 unexport PYTHONDONTWRITEBYTECODE
 HARNESS = cd tests/cluster && $(abspath $(BIN))/python -m harness
 
-.PHONY: release test-release audit version cross-wheels cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster outage soak conformance help run test test-again test-cluster-again fuzz check lint format build bench bench-instructions bench-steps bench-proxy bench-reload bench-scenario bench-migrate bench-migrate-many schemas pages site clean
+.PHONY: release test-release audit version cross-wheels cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster outage soak conformance help run test test-again test-cluster-again fuzz check lint format build bench bench-instructions bench-steps bench-proxy bench-reload bench-scenario bench-migrate bench-migrate-many schemas pages site site-versions clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -141,14 +141,22 @@ schemas: $(INSTALLED) ## Make anew what is generated: the CRDs of GatewayParamet
 	$(BIN)/python tools/schemas.py
 	$(BIN)/python tools/permissions.py
 
-pages: $(NATIVE) ## Make anew the pages of commands, of the library and of the migration, and the schemas of what commands write.
+pages: $(NATIVE) ## Make anew the pages of the site that are made of code, CRDs, chart, reports and results, and the schemas of what commands write.
 	$(BIN)/python tools/commands_page.py
 	$(BIN)/python tools/output_schemas.py
 	$(BIN)/python tools/library_page.py
 	$(BIN)/python tools/migration_page.py
+	$(BIN)/python tools/features_page.py
+	$(BIN)/python tools/crds_page.py
+	$(BIN)/python tools/chart_page.py
+	$(BIN)/python tools/conformance_page.py
+	$(BIN)/python tools/performance_page.py
 
 site: $(INSTALLED) ## Build the documentation site into build/site; a dead link or a page that is missing is an error.
 	$(BIN)/zensical build --clean --strict
+
+site-versions: $(INSTALLED) ## After `make site`: build the documentation of each release that has a tag into a folder of the site.
+	$(BIN)/python tools/site_versions.py
 
 clean: ## Remove what was built.
 	rm -rf $(VENV) target dist python/sluicegate/_native*.so

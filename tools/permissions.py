@@ -151,7 +151,7 @@ def _ingress_manifest(words: dict[str, str]) -> str:
 
 
 def permissions_table() -> str:
-    """Every permission, for deploy/README.md; equal ones in one row."""
+    """Every permission, for deploy/README.md and the page of them; equal ones in one row."""
     rows: dict[tuple[str, ...], list[str]] = {}
     installed = [(item, "controller, node" if item[1].node else "controller") for item in granted(node=False)]
     installed += [(item, "ingress") for item in granted_for_ingress()]
@@ -187,6 +187,7 @@ def replaced(text: str, made: str) -> str:
 def files() -> dict[Path, str]:
     """Everything that is made, by path."""
     readme, kinds = DEPLOY / "README.md", ROOT / "docs" / "kinds.md"
+    page = ROOT / "docs" / "reference" / "permissions.md"
     return {
         DEPLOY / "controller" / "access.yaml": access("sluicegate-controller", "sluicegate-controller", node=False),
         DEPLOY / "node" / "access.yaml": access("sluicegate", "sluicegate-lease", node=True),
@@ -195,6 +196,7 @@ def files() -> dict[Path, str]:
         DEPLOY / "chart" / "templates" / "access.yaml": chart(),
         readme: replaced(readme.read_text(), permissions_table()),
         kinds: replaced(kinds.read_text(), kinds_table()),
+        page: replaced(page.read_text(), permissions_table()),
     }
 
 

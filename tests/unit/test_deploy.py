@@ -389,6 +389,8 @@ def test_documents_agree_about_commands() -> None:
     ours = commands(DEPLOY / "README.md")
     assert [line for line in commands(DEPLOY.parent / "README.md") if "apply" in line]
     assert set(commands(DEPLOY.parent / "README.md")) <= set(ours)
+    page = commands(DEPLOY.parent / "docs" / "operate" / "install.md")
+    assert {line for line in page if not line.startswith("kubectl delete ")} <= set(ours)
     [crds] = [line for line in commands(DEPLOY / "chart" / "templates" / "NOTES.txt") if "deploy/crds" in line]
     assert crds in ours
     assert "--force-conflicts" in crds  # Helm, which installed them, is their manager

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+import site_versions
+
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "mkdocs.yml"
 
@@ -27,6 +29,24 @@ def test_the_navigation_has_every_page() -> None:
     docs = ROOT / "docs"
     there = {str(path.relative_to(docs)) for path in docs.rglob("*.md")}
     assert pages(yaml.safe_load(CONFIGURATION.read_text())["nav"]) == there
+
+
+def test_links_lead_into_the_site_or_to_what_the_repository_has() -> None:
+    """A link that leaves the folder of pages works on the code host alone."""
+    docs, tree = ROOT / "docs", re.compile(r"https://github\.com/sluicegate/sluicegate/(?:blob|tree)/main/([^#]*)")
+    dead, seen = [], 0
+    for page in docs.rglob("*.md"):
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            place = tree.match(link)
+            if place is None and link.startswith(("http", "#")):
+                continue
+            target = ROOT / place[1] if place else page.parent / link.partition("#")[0]
+            inside = place is not None or target.resolve().is_relative_to(docs)
+            seen += 1
+            if not (inside and target.exists()):
+                dead.append((str(page.relative_to(docs)), link))
+    assert dead == []
+    assert seen > 200
 
 
 def test_the_symptoms_are_answers_that_there_are() -> None:
@@ -48,3 +68,29 @@ def test_it_builds_without_a_warning(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "<h1" in (tmp_path / "build" / "site" / "tasks" / "canary" / "index.html").read_text()
     assert "/canary/" in (tmp_path / "build" / "site" / "tasks" / "index.html").read_text()
+
+
+def test_which_releases_have_a_folder() -> None:
+    tags = ["v0.1.0", "v0.1.10", "v0.1.9", "v0.2.0-rc.1", "latest", "v1.0.0", "v10.0.0"]
+    assert site_versions.newest(tags) == {"v0.1": "v0.1.10", "v1.0": "v1.0.0", "v10.0": "v10.0.0"}
+
+
+def test_a_release_is_built_of_its_tag(tmp_path: Path) -> None:
+    """Beside the root, and with its own address."""
+    repository, site = tmp_path / "repository", tmp_path / "site"
+    (repository / "docs").mkdir(parents=True)
+    (repository / "mkdocs.yml").write_text(
+        "site_name: Old\nsite_url: https://example.org/docs/\nsite_dir: build/site\n"
+    )
+    page = repository / "docs" / "index.md"
+    page.write_text("# As it was\n")
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"]
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "one"], ["tag", "v0.1.0"]):
+        subprocess.run([*git, *command], cwd=repository, check=True)
+    page.write_text("# As it is\n")
+    site.mkdir()
+    (site / "index.html").write_text("root")
+    site_versions.build(repository, "v0.1.0", "v0.1", site)
+    assert "As it was" in (site / "v0.1" / "index.html").read_text()
+    assert "https://example.org/docs/v0.1/" in (site / "v0.1" / "sitemap.xml").read_text()
+    assert (site / "index.html").read_text() == "root"

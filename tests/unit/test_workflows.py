@@ -14,6 +14,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+#: Actions of ours use others, as workflows do.
+ACTIONS = sorted((ROOT / ".github" / "actions").glob("*/action.yml"))
 MAKEFILE = (ROOT / "Makefile").read_text()
 CI_RUN = (ROOT / ".ci" / "run").read_text()
 
@@ -33,12 +35,15 @@ PERMISSIONS = {
     "publish-chart": {"packages": "write", "id-token": "write"},
     "publish": {"id-token": "write"},
     "publish-release": {"contents": "write", "id-token": "write", "attestations": "write"},
+    "publish-site": {"pages": "write", "id-token": "write"},
 }
 #: Targets of make that the workflow runs and `.ci/run` does not by this name, with where they run otherwise.
 TRIED = {
     "bench-instructions": "`.ci/run` runs the recipe, which has one exit status more than make",
     "cluster-prerequisites": "`.ci/run` runs the recipe (`harness prerequisites`)",
     "cluster": "`.ci/run` runs the recipe (`harness up`, then `make cluster-image`)",
+    "site": "tests/unit/test_site.py builds it the same way",
+    "site-versions": "by hand; its tool by tests/unit/test_site.py",
     "release": "by hand, with a build and with DISTRIBUTIONS; its tools by tests/packaging/test_release.py",
     "test-release": "by hand; its test by `make test`",
 }
@@ -82,8 +87,10 @@ def test_github_reads_it(path: Path) -> None:
 
 def test_actions_are_pinned() -> None:
     """By the digest of a commit, with the version beside it: a tag may be moved to other code."""
-    used = [line for path in WORKFLOWS for line in path.read_text().splitlines() if re.match(r"\s+(- )?uses:", line)]
+    texts = [path.read_text() for path in (*WORKFLOWS, *ACTIONS)]
+    used = [line for text in texts for line in text.splitlines() if re.match(r"\s+(- )?uses:", line)]
     assert used
+    assert any("/upload-sarif@" in line for line in used)
     for line in used:
         name = line.partition("uses: ")[2]
         pinned = re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # (v\d+\.\d+\.\d+|master, \d{4}-\d\d-\d\d)", name)
@@ -92,7 +99,7 @@ def test_actions_are_pinned() -> None:
 
 def test_one_action_has_one_digest() -> None:
     found: dict[str, set[str]] = {}
-    for path in WORKFLOWS:
+    for path in (*WORKFLOWS, *ACTIONS):
         for name, digest in re.findall(r"uses: ([^@\s]+)@(.*)$", path.read_text(), re.MULTILINE):
             found.setdefault(name, set()).add(digest)
     assert {name: digests for name, digests in found.items() if len(digests) > 1} == {}
