@@ -98,7 +98,8 @@ class Terminal:
 
     def run(self, command: str) -> str:
         """What a command writes, errors with it."""
-        with self._started(command) as process:
+        # As `.curlrc` has it for curl.
+        with self._started(command.replace("/dev/udp/localhost/", f"/dev/udp/{self.address}/")) as process:
             output, _ = process.communicate(timeout=LIMIT)
         return output.replace("\r", "")
 

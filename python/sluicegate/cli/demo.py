@@ -59,8 +59,8 @@ def _run(given: argparse.Namespace) -> int:
         paths = given.paths or [demo.QUICKSTART, demo.QUICKSTART_HTTPS]
         # On any free ports: those that EndpointSlices name may be taken.
         backends = (
-            f"{namespace}/{service}=127.0.0.1:{demo.start(service, '127.0.0.1', 0).server_port}"
-            for namespace, service in demo.services(paths)
+            f"{service.namespace}/{service.name}=127.0.0.1:{demo.start_service(service, '127.0.0.1')}"
+            for service in demo.services(paths)
         )
         settings = msgspec.structs.replace(settings, backend=tuple(backends))
         notes = (f"Manifests: {' '.join(paths)}; Ctrl-C ends it all",)

@@ -2,7 +2,7 @@
 
 `python -m sluicegate.testing.demo PATH... -- serve PATH... [options]` starts a small HTTP server on every loopback
 endpoint of the EndpointSlices below the paths, which says which Service it stands for and what it got; then runs
-`sluicegate` with the arguments after `--` until it ends.
+`sluicegate` with the arguments after `--` until it ends. A WebSocket is taken, and its frames come back.
 
 `python -m sluicegate.testing.demo --serve SERVICE=ADDRESS:PORT` starts one such server and nothing else: the backend of
 the quick start in a cluster.
@@ -20,14 +20,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 
-from sluicegate.controller.api import DecodeError, EndpointSlice, decode
+from sluicegate.controller.api import DecodeError, EndpointSlice, Service, decode
 from sluicegate.controller.sources.files import read
+
+from .demo_protocols import accept_of, answer_datagrams, echo_frames
 
 #: Manifests of the quick start, in the package: `examples/quickstart` of the sources is the same folder.
 QUICKSTART = str(Path(__file__).with_name("quickstart"))
 #: The same over TLS, for who makes the certificate: `examples/quickstart` is for clusters too, and has none.
 QUICKSTART_HTTPS = str(Path(__file__).with_name("quickstart_https.yaml"))
 SERVICE_LABEL = "kubernetes.io/service-name"
+#: Ports that are tried where one for TCP is not free for UDP too.
+_TRIES = 8
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -80,13 +84,31 @@ def endpoints(paths: Sequence[str]) -> Iterator[tuple[str, str, str, int]]:
                         yield found.namespace, service, address, port.port
 
 
-def services(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Namespace and name of every Service that can be read; `serve` says what is wrong with the others."""
+def services(paths: Sequence[str]) -> Iterator[Service]:
+    """Every Service that can be read; `serve` says what is wrong with the others."""
     for document in read(paths).documents:
         if document.data.get("kind") == "Service":
             with contextlib.suppress(DecodeError):
                 found = decode(document.data, document.origin)
-                yield found.namespace, found.name
+                if isinstance(found, Service):
+                    yield found
+
+
+def start_service(service: Service, address: str) -> int:
+    """Serve a Service on threads, its ports of UDP as well; the number of the port, which is free for both."""
+    datagrams = any(item.protocol == "UDP" for item in service.spec.ports)
+    for _ in range(_TRIES):
+        server = start(service.name, address, 0)
+        if not datagrams:
+            return server.server_port
+        try:
+            answer_datagrams(service.name, address, server.server_port)
+        except OSError:
+            server.shutdown()
+            server.server_close()
+        else:
+            return server.server_port
+    raise SystemExit(f"error: demo backend of {service.name}: no port is free for TCP and UDP")
 
 
 def start(service: str, address: str, port: int) -> ThreadingHTTPServer:
@@ -100,6 +122,16 @@ def start(service: str, address: str, port: int) -> ThreadingHTTPServer:
         disable_nagle_algorithm = True
 
         def answer(self) -> None:
+            if self.headers.get("upgrade", "").lower() == "websocket":
+                self.send_response_only(101)
+                self.send_header("upgrade", "websocket")
+                self.send_header("connection", "Upgrade")
+                self.send_header("sec-websocket-accept", accept_of(self.headers.get("sec-websocket-key", "")))
+                self.end_headers()
+                self.wfile.flush()
+                self.close_connection = True
+                echo_frames(self.rfile, self.wfile)
+                return
             length = int(self.headers.get("content-length") or 0)
             received = len(self.rfile.read(length))
             lines = [f"Hello from {service} at {address}:{server.server_port}"]
