@@ -42,7 +42,7 @@ NOTES: dict[tuple[str, str], str] = {
     ("HTTPRoute", "rules[].retry"): "requests that may be sent twice ([errors](../errors.md))",
     ("XBackend", "type"): "`ExternalHostname`",
     ("XBackend", "endpointSelector"): "no: a backend of this type is refused",
-    ("XBackend", "sessionPersistence"): "no: an XBackendTrafficPolicy of the XBackend has it",
+    ("XBackend", "sessionPersistence"): "no: told (`unsupported-field`); an XBackendTrafficPolicy has it",
     **{
         (kind, "useDefaultGateways"): _DEFAULT_GATEWAYS
         for kind in ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .gateway import SecretReference
 from .meta import Model, Object
 from .policy import BackendTLSPolicyValidation
+from .route import SessionPersistence
 
 
 class ExternalHostname(Model, frozen=True, kw_only=True):
@@ -28,13 +29,14 @@ class ExternalTls(Model, frozen=True, kw_only=True):
 
 
 class XBackendSpec(Model, frozen=True, kw_only=True):
-    """`XBackend.spec`."""
+    """`XBackend.spec`. `session_persistence` is read to be told: an XBackendTrafficPolicy has what holds."""
 
     type: str
     port: ExternalPort = ExternalPort()
     external_hostname: ExternalHostname | None = None
     protocol: str = ""
     tls: ExternalTls = ExternalTls()
+    session_persistence: SessionPersistence | None = None
 
 
 class XBackend(Object, frozen=True, kw_only=True):

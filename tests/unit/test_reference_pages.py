@@ -89,7 +89,11 @@ def test_every_reason_that_there_is_is_on_the_page() -> None:
 
 def test_notes_are_about_fields_that_there_are() -> None:
     """And a field that the gateway reads has no note that it is not honoured, but for what is read to be told."""
-    told = {"Gateway": ["defaultScope"], **{kind: ["useDefaultGateways"] for kind in ROUTE_KINDS}}
+    told = {
+        "Gateway": ["defaultScope"],
+        "XBackend": ["sessionPersistence"],
+        **{kind: ["useDefaultGateways"] for kind in ROUTE_KINDS},
+    }
     for kind in {kind for kind, _ in features_page.NOTES}:
         fields = {field.path: field.read for field in features_page.fields(kind)}
         for path, note in ((path, note) for of, path, note in noted() if of == kind):

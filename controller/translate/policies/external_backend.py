@@ -40,6 +40,13 @@ def judge_external_backend(backend: XBackend, material: Material, diagnostics: D
     if spec.protocol not in EXTERNAL_PROTOCOLS:
         known = ", ".join(sorted(name for name in EXTERNAL_PROTOCOLS if name))
         draft.refuse("spec.protocol", f"protocol {spec.protocol} is not supported", f"use one of {known}")
+    if spec.session_persistence is not None:
+        diagnostics.warning(
+            "spec.sessionPersistence",
+            "unsupported-field",
+            "sessions of an XBackend are kept by its policy alone",
+            "give sessionPersistence to an XBackendTrafficPolicy that has the XBackend as its target",
+        )
     stanza = _tls(backend, draft, material)
     if not draft.accepted.ok:
         stanza = ir.BackendTls(id=str(backend.key), hostname="", invalid=True)
