@@ -34,7 +34,7 @@ NOTES: dict[tuple[str, str], str] = {
     ("Gateway", "infrastructure"): _PROVISIONED,
     ("Gateway", "defaultScope"): _DEFAULT_GATEWAYS,
     ("Gateway", "listeners[].tls.options"): "`sluicegate.dev/client-validation` ([l4](../l4.md)); others are told",
-    ("Gateway", "listeners[].filters"): "filters of ours; ExternalAuth is asked late ([extensions](../extensions.md))",
+    ("Gateway", "listeners[].filters"): "ExternalAuth and filters of ours ([extensions](../extensions.md))",
     ("Gateway", "tls.frontend"): "HTTPS listeners; TLS listeners where an option asks for it ([l4](../l4.md))",
     ("ListenerSet", "listeners[].filters"): "as of a Gateway",
     ("HTTPRoute", "rules[].filters[].extensionRef"): "[HTTPFilter](../policies/HTTPFilter.md)",
