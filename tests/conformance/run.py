@@ -56,6 +56,8 @@ metadata: {name: sluicegate-system}
 TIMEOUTS = re.compile(r"^\s+(?!DeleteTimeout)(\w+):\s+(\d+) \* time\.Second,", re.MULTILINE)
 #: With `-test.v=test2json` each result comes at once, behind a mark, and not with the last one.
 MARK = "\x16"
+#: Tests of the suite that run at once. Go takes the number of cores; on two of them tests that only wait wait for each other.
+AT_ONCE = 4
 SPEAKS = re.compile(r"^=== (?:RUN|NAME|CONT|PAUSE) +(?P<name>\S+)$")
 ENDED = re.compile(r"^ *--- (?P<result>PASS|FAIL|SKIP): (?P<name>\S+) \((?P<seconds>[\d.]+)s\)")
 
@@ -146,7 +148,8 @@ def suite(arguments: argparse.Namespace, logs: Path) -> int:
     kept = not test and not arguments.third and arguments.mode == "default" and arguments.profiles == ",".join(PROFILES)
     report = logs / f"{version}-sluicegate.yaml"
     command = [BINARIES / f"conformance-{version}.test", "-test.v=test2json", "-test.run", "TestConformance"]
-    command += [f"-test.timeout={LIMIT}s", "-gateway-class", "sluicegate", "-mode", arguments.mode]
+    command += [f"-test.timeout={LIMIT}s", f"-test.parallel={AT_ONCE}"]
+    command += ["-gateway-class", "sluicegate", "-mode", arguments.mode]
     command += ["-conformance-profiles", arguments.profiles, "-report-output", report]
     command += ["-usable-address", USABLE, "-unusable-address", UNUSABLE, *([f"-run-test={test}"] if test else [])]
     command += ["-organization", "sluicegate", "-project", "sluicegate", "-version", project_version()]
