@@ -56,7 +56,7 @@ metadata: {name: sluicegate-system}
 TIMEOUTS = re.compile(r"^\s+(?!DeleteTimeout)(\w+):\s+(\d+) \* time\.Second,", re.MULTILINE)
 #: With `-test.v=test2json` each result comes at once, behind a mark, and not with the last one.
 MARK = "\x16"
-#: Tests of the suite that run at once. Go takes the number of cores; on two of them tests that only wait wait for each other.
+#: Tests of the suite that run at once. Go takes the number of cores: on two, what only waits holds up what follows.
 AT_ONCE = 4
 SPEAKS = re.compile(r"^=== (?:RUN|NAME|CONT|PAUSE) +(?P<name>\S+)$")
 ENDED = re.compile(r"^ *--- (?P<result>PASS|FAIL|SKIP): (?P<name>\S+) \((?P<seconds>[\d.]+)s\)")
