@@ -143,7 +143,7 @@ def _change_object(item: Object, schema: Schema, chance: random.Random) -> None:
     if isinstance(additional, dict):
         names = sorted({*item, *KEYS})
     if not names or chance.random() < UNKNOWN:
-        item["colour"] = chance.choice(ODD)
+        item["colour"] = copy.deepcopy(chance.choice(ODD))  # it may be changed in its turn
         return
     name = chance.choice(names)
     value = _value(known.get(name, additional), chance)
