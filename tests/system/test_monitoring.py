@@ -6,24 +6,18 @@ PodMonitor (`namespace`, `pod`) are none of theirs.
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import yaml
-from system_gateway import LIMIT, Gateway
+from system_monitored import Monitored
 
 from deploy_tools import chart_documents
 from sluicegate.cli.top_scrape import samples
-from sluicegate.controller.sources.kubernetes.client import Client
-from sluicegate.observe.log import Log
-from sluicegate.processes.controller import certificates, role
-from sluicegate.processes.controller.metrics import ControllerMetrics
-from sluicegate.processes.controller.settings import load_controller_settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 MONITORING = DEPLOY / "monitoring"
@@ -31,41 +25,12 @@ DASHBOARDS = sorted(MONITORING.glob("dashboards/*.json"))
 #: What Prometheus adds: of a pod, and of a histogram's query.
 ADDED = {"namespace", "pod", "instance", "job", "container", "endpoint"}
 FUNCTIONS = {"absent", "avg", "count", "histogram_quantile", "increase", "max", "min", "rate", "sort", "sum", "time"}
+FUNCTIONS |= {"topk"}
+#: What the samples of a metric are called, by its type.
+PARTS = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
+#: Variables of the dashboards.
+VARIABLES = {"namespace", "listener", "route", "backend"}
 WORDS = {"and", "by", "label_values", "on", "or", "unless", "without"}
-
-MANIFESTS = """\
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: edge}
-spec:
-  gatewayClassName: sluicegate
-  listeners:
-  - {name: http, protocol: HTTP, port: 8080}
-  - {name: lines, protocol: TCP, port: 5432}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: moved}
-spec:
-  parentRefs: [{name: edge, sectionName: http}]
-  hostnames: [moved.test]
-  rules: [{filters: [{type: RequestRedirect, requestRedirect: {hostname: new.test}}]}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: GRPCRoute
-metadata: {name: calls}
-spec:
-  parentRefs: [{name: edge, sectionName: http}]
-  hostnames: [calls.test]
-  rules: [{backendRefs: [{name: gone, port: 80}]}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: TCPRoute
-metadata: {name: lines}
-spec:
-  parentRefs: [{name: edge, sectionName: lines}]
-  rules: [{backendRefs: [{name: gone, port: 80}]}]
-"""
 
 
 def expressions() -> Iterator[tuple[str, str]]:
@@ -94,16 +59,12 @@ EXPRESSIONS = dict(expressions())
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """Labels by metric, of a gateway and a controller; of what has no series yet those that are documented."""
-    gateway = Gateway(tmp_path_factory.mktemp("monitoring"), text=MANIFESTS)
+    world = Monitored(tmp_path_factory.mktemp("monitoring"))
     try:
-        connection = http.client.HTTPConnection(gateway.address, 8080, timeout=LIMIT)
-        for host, kind in (("moved.test", "text/plain"), ("calls.test", "application/grpc"), ("nobody.test", "a/b")):
-            connection.request("POST", "/a.Service/Method", headers={"Host": host, "Content-Type": kind})
-            connection.getresponse().read()
-        connection.close()
-        texts = [gateway.admin("/metrics"), controller_metrics()]
+        world.traffic()
+        texts = world.texts()
     finally:
-        gateway.stop()
+        world.close()
     found: dict[str, set[str]] = {}
     documented = dict(
         re.findall(r"^\| `(\w+)` \| \w+ \| ([^|]*)\|", (DEPLOY.parent / "docs/metrics.md").read_text(), re.M)
@@ -111,19 +72,12 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     for text in texts:
         for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE):
             labels = set(re.findall(r"`(\w+)`", documented.get(name, "")))
-            for each in (f"{name}_bucket", f"{name}_sum", f"{name}_count") if kind == "histogram" else (name,):
-                found[each] = labels
+            for ending in PARTS.get(kind, ("",)):
+                found[f"{name}{ending}"] = labels
         for sample in samples(text):
             assert set(sample.labels) <= found[sample.name], sample
     assert len(found) > 50
     return found
-
-
-def controller_metrics() -> str:
-    settings = load_controller_settings({}, {}, "1")
-    controller = role.Controller(cast("Client", None), settings, Log("text"), "1")
-    ends = [certificates.Expiry(1, "Gateway/shop/edge/https", "shop/tls")]
-    return ControllerMetrics(lambda: controller.figures()._replace(expiries=ends)).text().decode()
 
 
 @pytest.mark.parametrize("place", EXPRESSIONS)
@@ -133,7 +87,7 @@ def test_queries_name_what_a_scrape_has(place: str, scraped: dict[str, set[str]]
     selectors = re.findall(r"([a-z_]\w*)(?:\{([^}]*)\})?", plain)
     used = set()
     for name, within in selectors:
-        if name in FUNCTIONS | WORDS or name in {"namespace", "listener", "route"} or len(name) < 3:
+        if name in FUNCTIONS | WORDS | VARIABLES or len(name) < 3:
             continue
         assert name in scraped, name
         used.add(name)

@@ -124,13 +124,10 @@ class Front:
             await _write(writer, text(403, refused).encode(with_body=asked.method == "GET"))
             return
         host, _, port = (self._engine or "").rpartition(":")
-        with_body = asked.method == "GET"
         source, sink = await asyncio.open_connection(host.strip("[]"), int(port), limit=PART)
         try:
-            sink.write(head if with_body else head.replace(b"HEAD", b"GET", 1))
-            answer = await source.readuntil(b"\r\n\r\n")
-            await _write(writer, answer)
-            while with_body and (part := await source.read(PART)):
+            sink.write(head)
+            while part := await source.read(PART):
                 await _write(writer, part)
         finally:
             sink.transport.abort()

@@ -157,7 +157,12 @@ impl Exchange<'_, '_> {
             if let Some(answered) = progress.answered_at() {
                 state.answered_in(answered.duration_since(begun));
             }
-            upstreams.report(forward.among, &state, outcome, begun);
+            // Of an answer that was passed on this is the end of the request too: the clock is read once.
+            let ended = match &attempted {
+                Ok((Exchanged { switched: false, .. }, _)) => entry.end(),
+                _ => Instant::now(),
+            };
+            upstreams.report_ended(forward.among, &state, outcome, begun, ended);
             if let (Err((Failure::Connect(error), _)), Outcome::NotConnected(_)) = (&attempted, outcome) {
                 client.worker.shared.tell_unreachable(endpoint, error);
             }
@@ -168,7 +173,7 @@ impl Exchange<'_, '_> {
                 }
                 Ok((done, connection)) => {
                     if let (true, Some(Switched::Http1(connection))) = (done.reusable, connection) {
-                        upstreams.release(&state, connection, entry.end().into_std());
+                        upstreams.release(&state, connection, ended.into_std());
                     }
                     entry.answered(done.status, None, retries);
                     return Forwarded::Complete;

@@ -3,25 +3,23 @@
 //! Each figure is written by one worker only, with a plain load and store; whoever reads adds up. A route's series lives as
 //! long as a table names it, so cardinality is bounded by the configuration.
 
+mod durations;
 mod exposition;
+mod status_class;
+mod upstreams;
+
+pub use upstreams::{EndpointShard, RequestEnd, UpstreamSeries};
 
 use super::counter::Counter;
 use super::l4::{L4Failures, L4Series};
 use crate::error::ErrorCode;
 use ahash::AHashMap;
-use route::table::{Backend, Tag, Tags};
+use durations::Durations;
+use route::table::{Backend, Endpoint, Tag, Tags};
+use status_class::{CLASSES, class_of};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
-use std::time::Duration;
-
-/// Upper bounds of the latency buckets, in seconds.
-const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-
-/// The same in microseconds.
-const BUCKETS_US: [u64; 12] =
-    [500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000];
-
-const CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx"];
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// gRPC statuses that have a label of their own, 0 to 16; the last counter is for everything else, missing ones too.
 const GRPC_STATUSES: usize = 17;
@@ -30,8 +28,7 @@ const GRPC_STATUSES: usize = 17;
 #[derive(Debug, Default)]
 struct Shard {
     classes: [Counter; CLASSES.len()],
-    buckets: [Counter; BUCKETS.len() + 1],
-    microseconds: Counter,
+    durations: Durations,
     /// Of routes that carry gRPC only.
     grpc: OnceLock<Box<[Counter; GRPC_STATUSES + 1]>>,
 }
@@ -53,11 +50,8 @@ impl RouteSeries {
             return;
         };
         let shard = shard.get_or_init(Box::default);
-        let class = usize::from(status / 100);
-        shard.classes[if class < CLASSES.len() { class } else { 0 }].add(1);
-        let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        shard.buckets[BUCKETS_US.partition_point(|bound| *bound < microseconds)].add(1);
-        shard.microseconds.add(microseconds);
+        shard.classes[class_of(status)].add(1);
+        shard.durations.record(duration);
     }
 
     /// Count one gRPC request, besides `record`; `None`: its response had no status.
@@ -157,9 +151,21 @@ pub struct WorkerMetrics {
     mirror_failures: [Counter; MirrorFailure::ALL.len()],
     errors: ErrorCounters,
     pub l4_failures: L4Failures,
+    id: usize,
+    /// Of all workers.
+    upstreams: Arc<UpstreamSeries>,
 }
 
 impl WorkerMetrics {
+    fn of_worker(id: usize, upstreams: &Arc<UpstreamSeries>) -> Self {
+        Self { id, upstreams: Arc::clone(upstreams), ..Self::default() }
+    }
+
+    /// Where this worker counts what it sends to an endpoint; to be kept as long as it knows the endpoint.
+    pub fn endpoint(&self, endpoint: &Endpoint) -> Arc<EndpointShard> {
+        self.upstreams.shard(self.id, endpoint)
+    }
+
     /// Count a client connection for as long as the guard lives; one that ends in a panic is counted as such.
     pub fn connection(self: &Arc<Self>) -> OpenConnection {
         self.connections.add(1);
@@ -254,7 +260,11 @@ pub struct Registry {
     workers: Vec<Arc<WorkerMetrics>>,
     series: Mutex<AHashMap<SeriesKey, Weak<RouteSeries>>>,
     l4_series: Mutex<AHashMap<SeriesKey, Weak<L4Series>>>,
+    /// What was sent to endpoints.
+    pub upstreams: Arc<UpstreamSeries>,
     generation: AtomicU64,
+    /// Milliseconds since 1970; 0: nothing was applied yet.
+    applied_at: AtomicU64,
     applies: AtomicU64,
     apply_microseconds: AtomicU64,
     last_apply_microseconds: AtomicU64,
@@ -296,11 +306,14 @@ fn series_of<S>(all: &Mutex<AHashMap<SeriesKey, Weak<S>>>, listener: &str, route
 
 impl Registry {
     pub fn new(workers: usize) -> Self {
+        let upstreams = Arc::default();
         Self {
-            workers: (0..workers).map(|_| Arc::default()).collect(),
+            workers: (0..workers).map(|id| Arc::new(WorkerMetrics::of_worker(id, &upstreams))).collect(),
+            upstreams,
             series: Mutex::default(),
             l4_series: Mutex::default(),
             generation: AtomicU64::new(0),
+            applied_at: AtomicU64::new(0),
             applies: AtomicU64::new(0),
             apply_microseconds: AtomicU64::new(0),
             last_apply_microseconds: AtomicU64::new(0),
@@ -316,7 +329,9 @@ impl Registry {
     /// A transaction is live.
     pub fn applied(&self, generation: u64, seconds: f64) {
         let microseconds = u64::try_from(Duration::from_secs_f64(seconds.max(0.0)).as_micros()).unwrap_or(u64::MAX);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.generation.store(generation, Relaxed);
+        self.applied_at.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Relaxed);
         self.applies.fetch_add(1, Relaxed);
         self.apply_microseconds.fetch_add(microseconds, Relaxed);
         self.last_apply_microseconds.store(microseconds, Relaxed);

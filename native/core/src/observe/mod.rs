@@ -7,4 +7,5 @@ pub mod counter;
 pub mod events;
 pub mod l4;
 pub mod metrics;
+pub mod process;
 pub mod unreachable;

@@ -34,6 +34,9 @@ const MAX_WAIT: f64 = 10.0;
 /// After an accept that failed: descriptors may be used up.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What is said of methods where another one was used.
+const ALLOWED: &str = "allow: GET, HEAD\r\n";
+
 #[derive(Debug)]
 pub struct Admin {
     address: SocketAddr,
@@ -99,16 +102,14 @@ async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) {
 }
 
 async fn answer(mut stream: TcpStream, peer: SocketAddr, shared: &Shared) -> io::Result<()> {
-    let Page { status, kind, body } = match timeout(LIMIT, request(&mut stream)).await?? {
+    let answer = match timeout(LIMIT, request(&mut stream)).await?? {
         Request::Gone => return Ok(()),
-        Request::Bad(error) => Page::text("400 Bad Request", format!("{error}\n")),
-        Request::Target(target) => page(&target, peer, shared).await,
-        Request::OtherMethod => Page::text("405 Method Not Allowed", "only GET is answered here\n"),
+        Request::Bad(error) => Page::text("400 Bad Request", format!("{error}\n")).answer("", true),
+        Request::Target { target, with_body } => page(&target, peer, shared).await.answer("", with_body),
+        Request::OtherMethod => {
+            Page::text("405 Method Not Allowed", "only GET and HEAD are answered here\n").answer(ALLOWED, true)
+        }
     };
-    let length = body.len();
-    let head =
-        format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
-    let answer = [head, body].concat();
     let mut rest = answer.as_bytes();
     while !rest.is_empty() {
         let written = timeout(LIMIT, stream.write(rest)).await??;
@@ -122,8 +123,11 @@ enum Request {
     Gone,
     Bad(String),
     OtherMethod,
-    /// GET.
-    Target(Vec<u8>),
+    /// GET, or HEAD: the same without a body.
+    Target {
+        target: Vec<u8>,
+        with_body: bool,
+    },
 }
 
 async fn request(stream: &mut TcpStream) -> io::Result<Request> {
@@ -137,8 +141,8 @@ async fn request(stream: &mut TcpStream) -> io::Result<Request> {
         head.extend_from_slice(chunk.get(..count).unwrap_or_default());
         match parse_request(&head, MAX_FIELDS) {
             Ok(Parsed::Partial) => {}
-            Ok(Parsed::Complete(request)) if request.method == "GET" => {
-                return Ok(Request::Target(request.target.to_vec()));
+            Ok(Parsed::Complete(request)) if matches!(request.method, "GET" | "HEAD") => {
+                return Ok(Request::Target { target: request.target.to_vec(), with_body: request.method == "GET" });
             }
             Ok(Parsed::Complete(_)) => return Ok(Request::OtherMethod),
             Err(error) => return Ok(Request::Bad(error.to_string())),
@@ -155,6 +159,16 @@ struct Page {
 impl Page {
     fn text(status: &'static str, body: impl Into<String>) -> Self {
         Self { status, kind: "text/plain; charset=utf-8", body: body.into() }
+    }
+
+    /// As it is sent. `fields`: further ones, each with its end of line.
+    fn answer(self, fields: &str, with_body: bool) -> String {
+        let Self { status, kind, body } = self;
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n{fields}connection: close\r\n\r\n"
+        );
+        if with_body { head + &body } else { head }
     }
 }
 
@@ -201,6 +215,7 @@ mod tests {
     use super::*;
     use crate::runtime::Engine;
     use crate::settings::Settings;
+    use std::io::{Read, Write};
 
     fn with_engine(test: impl AsyncFnOnce(&Shared)) {
         // Outside of the runtime: an engine blocks while it ends.
@@ -223,6 +238,34 @@ mod tests {
             }
             assert_eq!(page(b"/healthz", "10.0.0.1:9".parse().unwrap(), shared).await.status, "200 OK");
         });
+    }
+
+    /// A monitor that asks for the head alone has that of the whole answer; what would change something is refused.
+    #[test]
+    fn methods() {
+        let settings = Settings { workers: 1, admin: Some(([127, 0, 0, 1], 0).into()), ..Settings::default() };
+        let engine = Engine::start(settings).unwrap();
+        let address = engine.admin_address().unwrap();
+        let asked = |method: &str, path: &str| {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            write!(stream, "{method} {path} HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            (head.to_owned(), body.to_owned())
+        };
+        for path in ["/healthz", "/readyz", "/readyz?wait=x", "/config", "/none"] {
+            let ((head, body), (only, rest)) = (asked("GET", path), asked("HEAD", path));
+            assert!(head == only && rest.is_empty() && !body.is_empty(), "{path}: {only} {rest}");
+            assert!(head.contains(&format!("content-length: {}", body.len())), "{path}: {head}");
+        }
+        let (head, body) = asked("HEAD", "/metrics");
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && body.is_empty(), "{head} {body}");
+        let (head, body) = asked("POST", "/healthz");
+        assert!(
+            head.starts_with("HTTP/1.1 405 ") && head.contains("allow: GET, HEAD") && body.contains("HEAD"),
+            "{head}"
+        );
     }
 
     #[test]

@@ -256,6 +256,7 @@ impl Engine {
             self.shared.readiness.send_replace(Readiness::Ready);
         }
         let apply_seconds = started.elapsed().as_secs_f64();
+        self.shared.registry.upstreams.make_room(&generation.table);
         self.shared.registry.applied(number, apply_seconds);
         Ok(Report { generation: number, apply_seconds, listeners: self.listener_reports(&generation.table) })
     }

@@ -1,6 +1,8 @@
 //! TLS termination: the listener is chosen by the name in the `ClientHello`, and its own configuration does the handshake
 //! (GEP-3567, GEP-91). Keys and configurations are kept from generation to generation where nothing changed.
 
+mod ends;
+
 use super::client_certificates::{self, AcceptAny, AcceptTrusted};
 use super::failure::{Progress, TlsError};
 use super::server_certificates::{ServedKey, ServedKeys};

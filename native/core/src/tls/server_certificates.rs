@@ -30,7 +30,7 @@ pub(super) struct ServedKey {
     names: Vec<String>,
     /// Seconds since 1970, as `not_after`.
     not_before: i64,
-    not_after: i64,
+    pub(super) not_after: i64,
 }
 
 /// What stands against a certificate, the gravest first; the smallest is taken.

@@ -175,7 +175,7 @@ mod tests {
         });
         let mut roots = RootCertStore::empty();
         roots.add(cert.der().clone()).expect("an anchor");
-        let state = super::EndpointState::new(address);
+        let state = super::EndpointState::new(address, std::sync::Arc::default());
         let limits = Limits::new(&Settings { upstream_connect_timeout_ms: 60_000, ..Settings::default() });
         for (offered, no_http1) in [(b"http/1.1", true), (b"http/0.9", false)] {
             let mut config = ClientConfig::builder_with_provider(provider())

@@ -142,7 +142,8 @@ impl Upstreams {
 
     /// What this worker knows of an endpoint.
     pub fn state(&self, endpoint: &Endpoint) -> Rc<EndpointState> {
-        self.endpoints.with(endpoint.uid, || Rc::new(EndpointState::new(endpoint.address)), Rc::clone)
+        let new = || Rc::new(EndpointState::new(endpoint.address, self.metrics.endpoint(endpoint)));
+        self.endpoints.with(endpoint.uid, new, Rc::clone)
     }
 
     /// A pooled connection for one exchange, one that is young enough `now`.

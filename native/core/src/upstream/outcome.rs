@@ -3,6 +3,7 @@
 use super::connect_error::{ConnectError, ConnectStage};
 use super::health::Rules;
 use super::{Among, EndpointState, Upstreams};
+use crate::observe::metrics::RequestEnd;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -58,6 +59,21 @@ impl Outcome {
         }
     }
 
+    /// As what it is counted for its endpoint; `None`: it was no request to it.
+    fn counts_as(self, took: Duration) -> Option<RequestEnd> {
+        match self {
+            Self::Answered(status) => Some(RequestEnd::Answered(status)),
+            Self::Opened => Some(RequestEnd::Opened),
+            Self::NotConnected(_) | Self::Unsent => Some(RequestEnd::NotConnected),
+            Self::NotAwaited if took >= SLOW_CONNECT => Some(RequestEnd::NotConnected),
+            Self::NotAwaited | Self::ClientLeft => Some(RequestEnd::Abandoned),
+            Self::Reset => Some(RequestEnd::Reset),
+            Self::Broken => Some(RequestEnd::Broken),
+            Self::Expired => Some(RequestEnd::Expired),
+            Self::Blameless | Self::Stale => None,
+        }
+    }
+
     /// Of an attempt to connect that failed.
     pub fn of(error: &ConnectError) -> Self {
         if error.is_blameless() { Self::Blameless } else { Self::NotConnected(error.stage) }
@@ -70,13 +86,29 @@ impl Upstreams {
     ///
     /// A connection that was made has told so itself already: what it carries may go on for days.
     pub fn report(&self, among: Among<'_>, state: &EndpointState, outcome: Outcome, begun: Instant) {
+        self.report_ended(among, state, outcome, begun, Instant::now());
+    }
+
+    /// The same, where it is known when that was.
+    pub fn report_ended(
+        &self,
+        among: Among<'_>,
+        state: &EndpointState,
+        outcome: Outcome,
+        begun: Instant,
+        ended: Instant,
+    ) {
+        let took = ended - begun;
+        if let Some(end) = outcome.counts_as(took) {
+            state.figures.record(end, took);
+        }
         if among.wants_times() && outcome.is_error() {
-            state.answered_in(begun.elapsed().max(FAILED_ANSWER));
+            state.answered_in(took.max(FAILED_ANSWER));
         }
         let errs = among.passive().is_some() && outcome.is_error();
         match outcome {
             Outcome::NotConnected(_) => self.not_connected(among, state),
-            Outcome::NotAwaited if begun.elapsed() >= SLOW_CONNECT => self.not_connected(among, state),
+            Outcome::NotAwaited if took >= SLOW_CONNECT => self.not_connected(among, state),
             _ if errs => self.erred(among, state),
             Outcome::Answered(_) | Outcome::Opened => state.does_well(),
             Outcome::Unsent => self.metrics.upstream_connect_failed(),
@@ -120,6 +152,7 @@ impl Upstreams {
 #[cfg(test)]
 mod tests {
     use super::{Among, ConnectStage, Outcome, SLOW_CONNECT};
+    use crate::observe::metrics::RequestEnd;
     use crate::settings::Settings;
     use crate::upstream::Upstreams;
     use route::ir::EndpointState;
@@ -167,6 +200,28 @@ mod tests {
             assert!(state.health.is_ejected());
             upstreams.report(Among::all(&all), &state, outcome, Instant::now());
             assert_eq!(!state.health.is_ejected(), heals, "{outcome:?}");
+        }
+    }
+
+    /// Nobody waits long for a connection without the endpoint being blamed; what never was a request is none.
+    #[test]
+    fn what_an_outcome_is_counted_as() {
+        let quick = Duration::ZERO;
+        for (outcome, took, counted) in [
+            (Outcome::Answered(404), quick, Some(RequestEnd::Answered(404))),
+            (Outcome::Opened, quick, Some(RequestEnd::Opened)),
+            (Outcome::NotConnected(ConnectStage::Tls), quick, Some(RequestEnd::NotConnected)),
+            (Outcome::Unsent, quick, Some(RequestEnd::NotConnected)),
+            (Outcome::NotAwaited, quick, Some(RequestEnd::Abandoned)),
+            (Outcome::NotAwaited, SLOW_CONNECT, Some(RequestEnd::NotConnected)),
+            (Outcome::ClientLeft, SLOW_CONNECT, Some(RequestEnd::Abandoned)),
+            (Outcome::Reset, quick, Some(RequestEnd::Reset)),
+            (Outcome::Broken, quick, Some(RequestEnd::Broken)),
+            (Outcome::Expired, quick, Some(RequestEnd::Expired)),
+            (Outcome::Blameless, quick, None),
+            (Outcome::Stale, quick, None),
+        ] {
+            assert_eq!(outcome.counts_as(took), counted, "{outcome:?} {took:?}");
         }
     }
 }

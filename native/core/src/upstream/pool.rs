@@ -6,11 +6,13 @@ use super::health::Health;
 use super::http2::Http2Handle;
 use super::load::Slot;
 use super::stream::UpstreamStream;
+use crate::observe::metrics::EndpointShard;
 use codec::Buffer;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, ReadBuf};
@@ -38,6 +40,8 @@ pub struct Http1Connection {
 #[derive(Debug)]
 pub struct EndpointState {
     pub address: SocketAddr,
+    /// Where this worker counts what it sends there.
+    pub(super) figures: Arc<EndpointShard>,
     active: Cell<u32>,
     pub(super) health: Health,
     pub(super) answer_time: AnswerTime,
@@ -54,9 +58,10 @@ pub struct EndpointState {
 }
 
 impl EndpointState {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(super) fn new(address: SocketAddr, figures: Arc<EndpointShard>) -> Self {
         Self {
             address,
+            figures,
             active: Cell::new(0),
             health: Health::default(),
             answer_time: AnswerTime::default(),
@@ -222,6 +227,7 @@ impl Drop for Active {
 #[cfg(test)]
 mod tests {
     use super::{EndpointState, Http1Connection, Route, UpstreamStream};
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
     use tokio::io::AsyncWriteExt;
     use tokio::net::{TcpListener, TcpStream};
@@ -247,7 +253,7 @@ mod tests {
     #[tokio::test]
     async fn the_newest_is_taken_and_the_oldest_goes() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let state = EndpointState::new(listener.local_addr().unwrap());
+        let state = EndpointState::new(listener.local_addr().unwrap(), Arc::default());
         let (now, mut ends, mut ports) = (Instant::now(), Vec::new(), Vec::new());
         for _ in 0..=LIMIT {
             let (connection, end) = open(&listener).await;
@@ -266,7 +272,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_old_or_of_another_route_or_has_something_to_say_is_not_taken() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let state = EndpointState::new(listener.local_addr().unwrap());
+        let state = EndpointState::new(listener.local_addr().unwrap(), Arc::default());
         let (now, plain) = (Instant::now(), Route::default());
         let (connection, _end) = open(&listener).await;
         state.put_idle(connection, now, LIMIT);
@@ -293,7 +299,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_read_ahead_is_not_kept() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let state = EndpointState::new(listener.local_addr().unwrap());
+        let state = EndpointState::new(listener.local_addr().unwrap(), Arc::default());
         let (mut connection, _end) = open(&listener).await;
         connection.buffer.space(1024).unwrap()[0] = b'x';
         connection.buffer.filled_by(1);
@@ -304,7 +310,7 @@ mod tests {
     #[tokio::test]
     async fn the_idle_end_in_time() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let state = EndpointState::new(listener.local_addr().unwrap());
+        let state = EndpointState::new(listener.local_addr().unwrap(), Arc::default());
         let now = Instant::now();
         let (connection, _end) = open(&listener).await;
         state.put_idle(connection, now, LIMIT);

@@ -14,6 +14,7 @@ use crate::io::{OpenConnections, Scratch};
 use crate::observe::access_log::AccessLog;
 use crate::observe::events::Events;
 use crate::observe::metrics::{Registry, WorkerMetrics};
+use crate::observe::process;
 use crate::observe::unreachable::Unreachable;
 use crate::policy::{self, Chain, KeySets};
 use crate::settings::Settings;
@@ -122,13 +123,16 @@ impl Shared {
 
     /// All figures, for Prometheus.
     pub fn metrics(&self) -> String {
-        let mut text = self.registry.render(self.events.dropped(), self.access_log.dropped());
         let generation = self.generation.load();
+        self.registry.upstreams.sweep(&generation.table);
+        let mut text = self.registry.render(self.events.dropped(), self.access_log.dropped());
         policy::render_limits(&generation.table, &mut text);
         policy::render_faults(&generation.table, &mut text);
         render_checked(&generation.table, &mut text);
         policy::render_verdicts(&generation.table, &mut text);
         self.key_sets.render(&mut text);
+        generation.server_tls.render_ends(&mut text);
+        process::render(&mut text);
         text
     }
 }

@@ -1,8 +1,10 @@
 //! The figures as text for Prometheus, version 0.0.4 of the format. `docs/metrics.md` says what each is.
 
-use super::{BUCKETS, CLASSES, GRPC_STATUSES, MirrorFailure, Registry, WorkerMetrics};
+use super::durations::{Total, in_seconds};
+use super::status_class::CLASSES;
+use super::{GRPC_STATUSES, MirrorFailure, Registry, WorkerMetrics};
 use crate::error::ErrorCode;
-use crate::observe::counter::{Counter, header};
+use crate::observe::counter::{Counter, escape, header};
 use crate::observe::l4;
 use crate::observe::l4::L4Reason;
 use std::fmt::Write;
@@ -77,6 +79,8 @@ impl Registry {
     pub fn render(&self, events_dropped: u64, log_lines_dropped: u64) -> String {
         let mut out = String::with_capacity(16 * 1024);
         let text = &mut out;
+        header(text, "build_info", "gauge", "1; what runs.");
+        let _ = writeln!(text, "sluicegate_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
         simple(text, "connections_total", "counter", "Client connections accepted.", self.sum(|it| &it.connections));
         simple(text, "connections_active", "gauge", "Client connections open.", self.sum(|it| &it.connections_active));
         simple(
@@ -148,6 +152,14 @@ impl Registry {
             "Number of the configuration that serves.",
             self.generation.load(Relaxed),
         );
+        let applied_at = Duration::from_millis(self.applied_at.load(Relaxed)).as_secs_f64();
+        header(
+            text,
+            "config_applied_timestamp_seconds",
+            "gauge",
+            "When the last transaction was applied, seconds since 1970; 0: none was yet.",
+        );
+        let _ = writeln!(text, "sluicegate_config_applied_timestamp_seconds {applied_at}");
         simple(text, "config_applies_total", "counter", "Transactions applied.", self.applies.load(Relaxed));
         seconds(
             text,
@@ -186,6 +198,7 @@ impl Registry {
             log_lines_dropped,
         );
         self.render_routes(text);
+        self.upstreams.render(text);
         self.render_l4(text);
         out
     }
@@ -241,24 +254,12 @@ impl Registry {
         }
         header(text, "request_duration_seconds", "histogram", "From the head of a request to the end of its response.");
         for ((listener, route), series) in &live {
-            let labels = format!("listener=\"{}\",route=\"{}\"", escape(listener), escape(route));
-            let mut cumulative = 0;
-            let count_of = |bucket: usize| -> u64 { series.shards().map(|shard| shard.buckets[bucket].get()).sum() };
-            if (0..=BUCKETS.len()).all(|bucket| count_of(bucket) == 0) {
-                continue;
+            let mut total = Total::default();
+            series.shards().for_each(|shard| total.add(&shard.durations));
+            if total.count() > 0 {
+                let labels = format!("listener=\"{}\",route=\"{}\"", escape(listener), escape(route));
+                total.histogram(text, "request_duration_seconds", &labels);
             }
-            for (bucket, bound) in BUCKETS.iter().enumerate() {
-                cumulative += count_of(bucket);
-                let _ = writeln!(
-                    text,
-                    "sluicegate_request_duration_seconds_bucket{{{labels},le=\"{bound}\"}} {cumulative}"
-                );
-            }
-            cumulative += count_of(BUCKETS.len());
-            let sum: u64 = series.shards().map(|shard| shard.microseconds.get()).sum();
-            let _ = writeln!(text, "sluicegate_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} {cumulative}");
-            let _ = writeln!(text, "sluicegate_request_duration_seconds_sum{{{labels}}} {}", in_seconds(sum));
-            let _ = writeln!(text, "sluicegate_request_duration_seconds_count{{{labels}}} {cumulative}");
         }
     }
 }
@@ -271,12 +272,4 @@ fn simple(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {
 fn seconds(text: &mut String, name: &str, kind: &str, help: &str, microseconds: u64) {
     header(text, name, kind, help);
     let _ = writeln!(text, "sluicegate_{name} {}", in_seconds(microseconds));
-}
-
-fn in_seconds(microseconds: u64) -> f64 {
-    Duration::from_micros(microseconds).as_secs_f64()
-}
-
-fn escape(label: &str) -> String {
-    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
