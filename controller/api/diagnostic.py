@@ -103,6 +103,7 @@ Code = Literal[
     "policy-ref-not-found",
     "invalid-policy-ref",
     "weak-credential",
+    "unusable-key",
     "denies-without-asking",
     "foreign-policy",
     "ancestor-limit",

@@ -6,7 +6,16 @@
 from .. import DEFAULT_CONTROLLER_NAME
 from .apply_report import ApplyReport
 from .features import supported_features
-from .options import IMPLICIT_CLASS, CertificateFacts, Checks, Options, PatternFacts, RouteLimits, UsersFacts
+from .options import (
+    IMPLICIT_CLASS,
+    CertificateFacts,
+    Checks,
+    KeySetFacts,
+    Options,
+    PatternFacts,
+    RouteLimits,
+    UsersFacts,
+)
 from .pem import pem_text
 from .state import State, ir_transaction, is_empty
 from .status import (
@@ -32,6 +41,7 @@ __all__ = [
     "Condition",
     "GatewayClassStatus",
     "GatewayStatus",
+    "KeySetFacts",
     "ListenerSetStatus",
     "ListenerStatus",
     "Options",

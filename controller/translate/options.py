@@ -40,6 +40,18 @@ class UsersFacts(msgspec.Struct, frozen=True, kw_only=True):
     weak: tuple[str, ...] = ()
 
 
+class KeySetFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check found in a JWK Set.
+
+    Attributes:
+        error: why none of its keys can verify tokens; None: one can.
+        unusable: keys beside those that can, with the reason of each; empty: there are none that should.
+    """
+
+    error: str | None = None
+    unusable: str = ""
+
+
 class PatternFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a check found in a regular expression.
 
@@ -60,7 +72,7 @@ CheckTrust = Callable[[bytes], "str | None"]
 CheckUsers = Callable[[str], UsersFacts]
 #: Of an expression, and of what it is to come to: `condition`, `number`, `key`, `text`.
 CheckExpression = Callable[[str, str], "str | None"]
-CheckKeySet = Callable[[str], "str | None"]
+CheckKeySet = Callable[[str], KeySetFacts]
 
 
 def accept_pattern(_pattern: str) -> PatternFacts:
@@ -108,9 +120,9 @@ def users_shape(file: str) -> UsersFacts:
     return UsersFacts(error=error if lines else "there is no user in it")
 
 
-def key_set_shape(text: str) -> str | None:
+def key_set_shape(text: str) -> KeySetFacts:
     """Look for keys: the engine looks at them again."""
-    return None if '"kty"' in text else "no keys"
+    return KeySetFacts(error=None if '"kty"' in text else "no keys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +136,7 @@ class Checks:
         trust: why a PEM bundle of CA certificates cannot be used, or None.
         users: facts about an htpasswd file.
         expression: why a text is no expression of a policy, or None.
-        key_set: why a text is no JWK Set that verifies tokens, or None.
+        key_set: facts about a JWK Set.
     """
 
     pattern: CheckPattern = accept_pattern

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from sluicegate.controller.api import Secret
-from sluicegate.controller.translate import CertificateFacts, Checks, PatternFacts, UsersFacts, pem_text
+from sluicegate.controller.translate import CertificateFacts, Checks, KeySetFacts, PatternFacts, UsersFacts, pem_text
 from sluicegate.controller.translate.secrets import secret_value
 from sluicegate.engine import native as engine
 
@@ -22,7 +22,7 @@ def native_checks() -> Checks:
         trust=_trust,
         users=_users,
         expression=engine.check_expression,
-        key_set=engine.check_key_set,
+        key_set=_key_set,
     )
 
 
@@ -65,3 +65,8 @@ def _trust(pem: bytes) -> str | None:
 def _users(file: str) -> UsersFacts:
     facts = engine.check_users(file)
     return UsersFacts(error=facts.error, weak=tuple(facts.weak))
+
+
+def _key_set(text: str) -> KeySetFacts:
+    facts = engine.check_key_set(text)
+    return KeySetFacts(error=facts.error, unusable=facts.unusable)

@@ -154,10 +154,10 @@ def test_the_operator_sees_how_keys_are(world: World) -> None:
     sets = {each.pop("source"): each for each in json.loads(shown)["provider_keys"]}
     good, bad = sets["default/login:80/good"], sets["default/login:80/not-found"]
     assert 0 <= good.pop("age_seconds") < 60
-    assert good == {"keys": 1, "key_ids": ["one"], "failures": 0, "last_error": None}
+    assert good == {"keys": 1, "key_ids": ["one"], "skipped": [], "failures": 0, "last_error": None}
     assert bad.pop("failures") >= 1
     assert "404" in bad.pop("last_error")
-    assert bad == {"keys": 0, "key_ids": [], "age_seconds": None}
+    assert bad == {"keys": 0, "key_ids": [], "skipped": [], "age_seconds": None}
     assert [*sets] == sorted(sets)
     material = [value for name, value in world.issuer.jwk().items() if name in {"x", "y", "n"}]
     assert material
@@ -235,6 +235,23 @@ def test_keys_that_change_and_a_provider_that_goes(start: Any, backend: Any) -> 
     # What was verified by a key that is gone is worth nothing.
     assert [ask(world, Http1, "/r", token).status for token in (with_old, with_new)] == [401, 200]
     assert len(login.requests) == 3
+
+
+def test_a_bad_key_beside_a_good_one(start: Any, backend: Any) -> None:
+    """The good one verifies; the operator hears which is bad and why, and sees the one that encrypts."""
+    issuer = Issuer("one")
+    keys = [{"kty": "oct", "kid": "old", "k": "c2VjcmV0"}, issuer.jwk(), {**Issuer("two").jwk(), "use": "enc"}]
+    login: Backend = backend(lambda _: response(key_set(*keys)))
+    world: Gateway = start(
+        gateway(), *by_token("r", "/keys"), *service("app", backend("app").address), *service("login", login.address)
+    )
+    until_fetched(world, "/keys")
+    assert ask(world, Http1, "/r", bearer(issuer.token())).status == 200
+    skipped = 'keys[0] (kid "old") is a shared secret, which whoever verifies could sign with'
+    told = world.event(lambda event: event.get("code") == "keys_skipped")
+    assert told["message"] == f"default/login:80/keys: {skipped}; 1 keys verify"
+    [found] = json.loads(world.admin("/config"))["provider_keys"]
+    assert found["skipped"] == [skipped, 'keys[2] (kid "two") is not for signatures (use)']
 
 
 def test_a_start_while_the_provider_is_away(start: Any, backend: Any, client: Client, tmp_path: Path) -> None:

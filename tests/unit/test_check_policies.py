@@ -376,3 +376,55 @@ def test_what_means_nothing_for_a_service(
     document = json.loads(check(backend_policy("own", "app", **spec), *others, options=("--output", "json")))
     found = {item["field"]: item["message"] for item in document["problems"] if item["code"] == "policy-part-unused"}
     assert found == {f"spec.{field}": message for field, message in told.items()}
+
+
+def _jwk(**changes: str) -> dict[str, str]:
+    """The public key of RFC 8037, appendix A.2, with parts changed."""
+    return {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", **changes}
+
+
+WEAK = {"kty": "oct", "kid": "old", "k": "c2VjcmV0"}
+SHARED = "is a shared secret, which whoever verifies could sign with"
+
+
+@pytest.mark.parametrize("reference", ["configMapRef", "secretRef"])
+@pytest.mark.parametrize(
+    ("keys", "severity", "code", "said"),
+    [
+        ([_jwk()], "", "", ""),
+        # Sets have keys for other things; nothing is wrong with these.
+        ([_jwk(), _jwk(use="enc")], "", "", ""),
+        ([WEAK, _jwk()], "warning", "unusable-key", f'keys[0] (kid "old") {SHARED}'),
+        (
+            [_jwk(), _jwk(kid="p", crv="P-999"), "text"],
+            "warning",
+            "unusable-key",
+            'keys[1] (kid "p") is on an unknown curve (crv), keys[2] is no object',
+        ),
+        (
+            [WEAK, _jwk(use="enc")],
+            "error",
+            "invalid-policy-ref",
+            f'no key that can verify a signature; keys[0] (kid "old") {SHARED}, keys[1] is not for signatures (use)',
+        ),
+    ],
+    ids=["good", "encrypts", "beside", "several", "all"],
+)
+def test_keys_of_a_set_that_verify_nothing(
+    check: Callable[..., str], reference: str, keys: list[Any], severity: str, code: str, said: str
+) -> None:
+    """Each is named, with its reason, in the diagnostic and in the condition; what is private of it is not."""
+    text = json.dumps({"keys": keys})
+    holder = opaque("own", **{"jwks.json": text})
+    if reference == "configMapRef":
+        holder = {**config_map("own", b""), "data": {"jwks.json": text}}
+    provider = {"name": "a", "issuer": "https://a.test", "audiences": ["a"], "keys": {reference: {"name": "own"}}}
+    output = check(policy("AccessPolicy", "own", SHOP, jwt={"providers": [provider]}), holder, options=("-o", "json"))
+    document = json.loads(output)
+    told = [item for item in document["problems"] if item["object"] == "AccessPolicy/default/own"]
+    assert [(item["severity"], item["code"]) for item in told] == ([(severity, code)] if code else [])
+    assert all(said in item["message"] for item in told)
+    [status] = [item["status"] for item in document["objects"] if item["object"] == "AccessPolicy/default/own"]
+    conditions = status["ancestors"][0]["conditions"]
+    assert any(said in item["message"] for item in conditions)
+    assert WEAK["k"] not in output.replace(text, "")

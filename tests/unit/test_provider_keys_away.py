@@ -146,7 +146,7 @@ def test_a_report_is_cut_to_its_limits() -> None:
 
 def state(source: str, keys: int, failures: int) -> KeySetState:
     error = "it answers 500" if failures else None
-    return KeySetState(source, keys, ["one"] * keys, 7 if keys else None, failures, error)
+    return KeySetState(source, keys, ["one"] * keys, [], 7 if keys else None, failures, error)
 
 
 def test_a_provider_is_away_until_it_has_given_keys() -> None:

@@ -1,6 +1,7 @@
 //! JWK Sets (RFC 7517), as far as they have keys that verify signatures.
 
 use crate::json;
+use crate::skipped::{Skipped, Unusable, listed};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519, ParsedPublicKey,
     RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
@@ -25,8 +26,8 @@ pub enum BadKeys {
     TooLarge(usize),
     NotASet,
     TooMany(usize),
-    /// Why the first one of them is none, where there are any.
-    NoneUsable(Option<(usize, &'static str)>),
+    /// Why each of them is none, where there are any.
+    NoneUsable(Vec<Skipped>),
 }
 
 impl fmt::Display for BadKeys {
@@ -35,9 +36,9 @@ impl fmt::Display for BadKeys {
             Self::TooLarge(bytes) => write!(formatter, "{bytes} bytes, where {MAX_SET_BYTES} are allowed"),
             Self::NotASet => formatter.write_str("no JWK Set: a JSON object with an array \"keys\", every name once"),
             Self::TooMany(keys) => write!(formatter, "{keys} keys, where {MAX_KEYS} are allowed"),
-            Self::NoneUsable(None) => formatter.write_str("no keys"),
-            Self::NoneUsable(Some((place, why))) => {
-                write!(formatter, "no key that can verify a signature; keys[{place}] {why}")
+            Self::NoneUsable(skipped) if skipped.is_empty() => formatter.write_str("no keys"),
+            Self::NoneUsable(skipped) => {
+                write!(formatter, "no key that can verify a signature; {}", listed(skipped))
             }
         }
     }
@@ -47,7 +48,7 @@ impl fmt::Display for BadKeys {
 #[derive(Debug)]
 pub struct KeySet {
     keys: Vec<Key>,
-    skipped: Vec<(usize, &'static str)>,
+    skipped: Vec<Skipped>,
 }
 
 /// One key, for each of its algorithms.
@@ -74,16 +75,13 @@ impl KeySet {
     pub fn read_published(text: &[u8]) -> Result<Self, BadKeys> {
         Self::read_each(text, |entry| {
             if entry.contains_key("d") {
-                return Err("comes with its private part, so everybody could sign with it");
+                return Err(Unusable::Bad("comes with its private part, so everybody could sign with it"));
             }
             Key::read(entry)
         })
     }
 
-    fn read_each(
-        text: &[u8],
-        read: impl Fn(&Map<String, Value>) -> Result<Key, &'static str>,
-    ) -> Result<Self, BadKeys> {
+    fn read_each(text: &[u8], read: impl Fn(&Map<String, Value>) -> Result<Key, Unusable>) -> Result<Self, BadKeys> {
         if text.len() > MAX_SET_BYTES {
             return Err(BadKeys::TooLarge(text.len()));
         }
@@ -96,19 +94,19 @@ impl KeySet {
         }
         let (mut keys, mut skipped) = (Vec::new(), Vec::new());
         for (place, entry) in entries.iter().enumerate() {
-            match entry.as_object().ok_or("is no object").and_then(&read) {
+            match entry.as_object().ok_or(Unusable::Bad("is no object")).and_then(&read) {
                 Ok(key) => keys.push(key),
-                Err(why) => skipped.push((place, why)),
+                Err(why) => skipped.push(Skipped::of(place, entry, why)),
             }
         }
         if keys.is_empty() {
-            return Err(BadKeys::NoneUsable(skipped.first().copied()));
+            return Err(BadKeys::NoneUsable(skipped));
         }
         Ok(Self { keys, skipped })
     }
 
-    /// Place and reason of each key that is not used.
-    pub fn skipped(&self) -> &[(usize, &'static str)] {
+    /// Each key that is not used.
+    pub fn skipped(&self) -> &[Skipped] {
         &self.skipped
     }
 
@@ -141,41 +139,46 @@ impl Key {
         self.uses.iter().find(|(name, _)| *name == algorithm).map(|(_, key)| key)
     }
 
-    fn read(entry: &Map<String, Value>) -> Result<Self, &'static str> {
+    fn read(entry: &Map<String, Value>) -> Result<Self, Unusable> {
         let id = match entry.get("kid") {
             None => None,
             Some(Value::String(id)) => Some(id.as_str().into()),
-            Some(_) => return Err("has a kid that is no text"),
+            Some(_) => return Err("has a kid that is no text".into()),
         };
         match entry.get("use") {
             None => {}
             Some(Value::String(usage)) if usage == "sig" => {}
-            Some(_) => return Err("is not for signatures (use)"),
+            Some(usage) => return Err(other("is not for signatures (use)", usage.is_string())),
         }
         match entry.get("key_ops") {
             None => {}
             Some(Value::Array(operations)) if operations.iter().any(|operation| operation == "verify") => {}
-            Some(_) => return Err("is not for verifying (key_ops)"),
+            Some(operations) => return Err(other("is not for verifying (key_ops)", operations.is_array())),
         }
         let mut uses = match text(entry, "kty")? {
             "RSA" => rsa(entry)?,
             "EC" => elliptic(entry)?,
             "OKP" => edwards(entry)?,
-            "oct" => return Err("is a shared secret, which whoever verifies could sign with"),
-            _ => return Err("is of an unknown type (kty)"),
+            "oct" => return Err("is a shared secret, which whoever verifies could sign with".into()),
+            _ => return Err("is of an unknown type (kty)".into()),
         };
         match entry.get("alg") {
             None => {}
             Some(Value::String(algorithm)) => {
                 uses.retain(|(name, _)| name == algorithm || (is_edwards(name) && is_edwards(algorithm)));
             }
-            Some(_) => return Err("has an alg that is no text"),
+            Some(_) => return Err("has an alg that is no text".into()),
         }
         if uses.is_empty() {
-            return Err("is for an algorithm that does not fit its type (alg)");
+            return Err("is for an algorithm that does not fit its type (alg)".into());
         }
         Ok(Self { id, uses })
     }
+}
+
+/// `is_said`: it says what else it is for, as such a key should.
+fn other(why: &'static str, is_said: bool) -> Unusable {
+    if is_said { Unusable::ForElse(why) } else { Unusable::Bad(why) }
 }
 
 fn is_edwards(algorithm: &str) -> bool {

@@ -12,10 +12,12 @@ mod claims;
 mod json;
 mod jws;
 mod keys;
+mod skipped;
 
 pub use claims::{Claims, Expected};
 pub use jws::{MAX_TOKEN_BYTES, MAX_TRIES, Token};
 pub use keys::{BadKeys, KeySet, MAX_KEYS, MAX_SET_BYTES};
+pub use skipped::{Skipped, listed};
 
 /// Why a token is not taken. For logs and for developers; what a client is told is one sentence for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -326,6 +326,35 @@ fn edwards_keys() {
     }
 }
 
+/// Each is told by its id, and whether somebody has to correct it.
+#[test]
+fn keys_that_are_skipped() {
+    let good = Issuer::new().jwk();
+    let bad = json!({"kid": "old\n", "kty": "oct", "k": "c2VjcmV0"});
+    let mut encrypts = good.clone();
+    encrypts["use"] = "enc".into();
+    let mut odd = good.clone();
+    odd["use"] = 1.into();
+    let found = set(&[bad.clone(), good.clone(), encrypts, json!("text"), odd]);
+    let told: Vec<_> = found.skipped().iter().map(|key| (key.to_string(), key.is_fault())).collect();
+    let id = good["kid"].as_str().expect("an id");
+    assert_eq!(
+        told,
+        [
+            ("keys[0] (kid \"old\\n\") is a shared secret, which whoever verifies could sign with".to_owned(), true),
+            (format!("keys[2] (kid {id:?}) is not for signatures (use)"), false),
+            ("keys[3] is no object".to_owned(), true),
+            (format!("keys[4] (kid {id:?}) is not for signatures (use)"), true),
+        ]
+    );
+    let long = "x".repeat(1000);
+    let all: Vec<_> = (0..5).map(|_| json!({"kid": long, "kty": "oct"})).collect();
+    let error = KeySet::read(json!({ "keys": all }).to_string().as_bytes()).expect_err("no key").to_string();
+    let shown = "x".repeat(128);
+    assert!(error.contains(&format!("keys[2] (kid \"{shown}\") is a shared secret")), "{error}");
+    assert!(error.ends_with(" and 2 more") && !error.contains("keys[3]"), "{error}");
+}
+
 /// What cannot verify is skipped; what has nothing that can is refused.
 #[test]
 fn key_sets() {
@@ -363,16 +392,16 @@ fn key_sets() {
         json!({"kty": "OKP", "crv": "X25519", "x": BASE64.encode(&[1; 32])}),
     ] {
         let alone = KeySet::read(json!({"keys": [bad]}).to_string().as_bytes());
-        assert!(matches!(alone, Err(BadKeys::NoneUsable(Some((0, _))))), "{bad}: {alone:?}");
+        assert!(matches!(&alone, Err(BadKeys::NoneUsable(all)) if all.len() == 1), "{bad}: {alone:?}");
         let beside = set(&[bad.clone(), good.clone()]);
-        assert_eq!((beside.len(), beside.skipped().len(), beside.skipped()[0].0), (1, 1, 0), "{bad}");
+        assert_eq!((beside.len(), beside.skipped().len(), beside.skipped()[0].place), (1, 1, 0), "{bad}");
     }
     for (text, why) in [
         (String::new(), BadKeys::NotASet),
         (good.to_string(), BadKeys::NotASet),
         (json!({"keys": {}}).to_string(), BadKeys::NotASet),
         (r#"{"keys": [], "keys": []}"#.to_owned(), BadKeys::NotASet),
-        (json!({"keys": []}).to_string(), BadKeys::NoneUsable(None)),
+        (json!({"keys": []}).to_string(), BadKeys::NoneUsable(Vec::new())),
         (json!({"keys": vec![good.clone(); MAX_KEYS + 1]}).to_string(), BadKeys::TooMany(MAX_KEYS + 1)),
         (" ".repeat(MAX_SET_BYTES + 1), BadKeys::TooLarge(MAX_SET_BYTES + 1)),
     ] {

@@ -4,6 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use route::table::pattern_facts;
+use serde_json::json;
 use sluicegate_core::tls::inspect;
 use std::hint::black_box;
 use std::time::Instant;
@@ -37,10 +38,17 @@ pub fn check_users<'py>(py: Python<'py>, file: &str) -> Bound<'py, PyBytes> {
     PyBytes::new(py, &facts)
 }
 
-/// Why a text is no JWK Set with a key that can verify tokens; None: it is one.
+/// Facts of a JWK Set, as JSON: error (no key of it can verify a token), unusable (keys beside those that can).
 #[pyfunction]
-pub fn check_key_set(text: &str) -> Option<String> {
-    jwt::KeySet::read(text.as_bytes()).err().map(|error| error.to_string())
+pub fn check_key_set<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyBytes> {
+    let facts = py.detach(|| match jwt::KeySet::read(text.as_bytes()) {
+        Err(error) => json!({"error": error.to_string(), "unusable": ""}),
+        Ok(keys) => {
+            let faults = keys.skipped().iter().filter(|key| key.is_fault());
+            json!({"error": null, "unusable": jwt::listed(faults)})
+        }
+    });
+    PyBytes::new(py, facts.to_string().as_bytes())
 }
 
 /// What a token says, as JSON; or why it is not taken. `now`: seconds since 1970.

@@ -126,6 +126,7 @@ CODES: dict[Code, str] = {
     "policy-ref-not-found": "a Secret or ConfigMap that a policy refers to is not there",
     "invalid-policy-ref": "a Secret or ConfigMap that a policy refers to is not what it should be",
     "weak-credential": "a password hash or an API key of a policy that can be guessed, or a key that two clients have",
+    "unusable-key": "a key of a JWK Set that verifies nothing; the others of the set do",
     "denies-without-asking": (
         "a rule that denies by a header field or a claim does not ask whether there is one, so it refuses "
         "everybody without it"

@@ -18,12 +18,12 @@ from sluicegate._native import (
     Refused,
     RouteTable,
     check_expression,
-    check_key_set,
     check_substitution,
     check_token,
 )
 from sluicegate._native import Engine as _Engine
 from sluicegate._native import check_certificate as _check_certificate
+from sluicegate._native import check_key_set as _check_key_set
 from sluicegate._native import check_pattern as _check_pattern
 from sluicegate._native import check_trust as _check_trust
 from sluicegate._native import check_users as _check_users
@@ -35,6 +35,7 @@ __all__ = [
     "CertificateFacts",
     "Engine",
     "Event",
+    "KeySetFacts",
     "KeySetState",
     "PatternFacts",
     "Refused",
@@ -76,6 +77,7 @@ class KeySetState(msgspec.Struct, frozen=True):
         source: who is asked, and for what: `<backend><path>`.
         keys: how many verify now.
         key_ids: ids of those that have one.
+        skipped: keys that verify nothing, and why.
         age_seconds: since they were fetched; None: they never were.
         failures: fetches that have failed since one was good.
         last_error: why the last one has; None: it was good.
@@ -84,6 +86,7 @@ class KeySetState(msgspec.Struct, frozen=True):
     source: str
     keys: int
     key_ids: list[str]
+    skipped: list[str]
     age_seconds: int | None
     failures: int
     last_error: str | None
@@ -104,6 +107,13 @@ class UsersFacts(msgspec.Struct, frozen=True):
     error: str | None
     users: int
     weak: list[str]
+
+
+class KeySetFacts(msgspec.Struct, frozen=True):
+    """What is known of a JWK Set: why none of its keys can verify, or what is wrong with keys beside those that can."""
+
+    error: str | None
+    unusable: str
 
 
 class PatternFacts(msgspec.Struct, frozen=True):
@@ -137,6 +147,11 @@ def check_certificate(chain: str, key: str) -> CertificateFacts:
 def check_users(file: str) -> UsersFacts:
     """Look at an htpasswd file."""
     return msgspec.json.decode(_check_users(file), type=UsersFacts)
+
+
+def check_key_set(text: str) -> KeySetFacts:
+    """Look at a JWK Set."""
+    return msgspec.json.decode(_check_key_set(text), type=KeySetFacts)
 
 
 def check_pattern(pattern: str) -> PatternFacts:

@@ -93,11 +93,14 @@ def _keys(draft: Draft, provider: JwtProvider, path: str) -> str:
     if text is None:
         return ""
     public = _public(text)
-    error = draft.material.options.checks.key_set(public)
-    if error is not None:
+    facts = draft.material.options.checks.key_set(public)
+    if facts.error is not None:
         remedy = f"give it {KEY}, a JWK Set with the public keys of the issuer"
-        draft.unresolved(path, Reason.SECRET_INVALID, f"{label}: {error}", remedy)
+        draft.unresolved(path, Reason.SECRET_INVALID, f"{label}: {facts.error}", remedy)
         return ""
+    if facts.unusable:
+        message = f"{label}: tokens of some of its keys are refused: {facts.unusable}"
+        draft.warn(path, "unusable-key", message, "correct these keys, or take them out")
     return public
 
 
@@ -105,7 +108,11 @@ def _public(text: bytes) -> str:
     """The same set without what is private. What is none stays as it is: the check says what is wrong."""
     try:
         found: Any = json.loads(text)
-        keys = [{name: key[name] for name in PUBLIC if name in key} for key in found["keys"]]
+        # Of what is no key nothing is known to be public.
+        keys = [
+            {name: key[name] for name in PUBLIC if name in key} if isinstance(key, dict) else None
+            for key in found["keys"]
+        ]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return "no JSON object with an array of keys"
     return json.dumps({"keys": keys}, sort_keys=True)

@@ -74,7 +74,7 @@ async fn fetch(worker: &Worker, generation: &Generation, set: &PublishedSet, slo
     let name = set.name();
     let events = &worker.shared.events;
     match &news {
-        News::Keys { count, failures } if *failures > 0 => {
+        News::Keys { count, failures, .. } if *failures > 0 => {
             events.push("keys_fetched", format!("{name}: the identity provider answers again; {count} keys verify"));
         }
         News::Away(why) => {
@@ -85,6 +85,11 @@ async fn fetch(worker: &Worker, generation: &Generation, set: &PublishedSet, slo
             events.push("keys_unavailable", format!("{name}: {why}; {kept}"));
         }
         News::Keys { .. } | News::None => {}
+    }
+    if let News::Keys { count, unusable, .. } = &news
+        && !unusable.is_empty()
+    {
+        events.push("keys_skipped", format!("{name}: {unusable}; {count} keys verify"));
     }
     if succeeded && let Some(write) = worker.shared.key_sets.to_keep(news != News::None) {
         let written = tokio::task::spawn_blocking(write).await;

@@ -125,10 +125,12 @@ fn what_the_operator_hears() {
     run(async {
         let script = [CLOSE; 3].map(str::to_owned).into_iter().chain([answer(200, KEYS)]);
         let script = script.chain([answer(200, KEYS), answer(500, ""), answer(200, "{}"), answer(200, KEYS)]);
+        let beside = KEYS.replace("[{", r#"[{"kid": "old", "kty": "oct"}, {"#);
+        let script = script.chain([answer(200, &beside), answer(200, &beside)]);
         let provider = Backend::start(script).await;
         let (worker, set) = (worker(provider.address, &[]), set(""));
         let mut heard = Vec::new();
-        for has_keys in [false, true, true, true, true, true] {
+        for has_keys in [false, true, true, true, true, true, true, true] {
             fetch(&worker, &worker.generation(), &set, 0).await;
             assert_eq!(set.keys(Instant::now()).is_some(), has_keys);
             let events = worker.shared.events.take(10);
@@ -139,6 +141,8 @@ fn what_the_operator_hears() {
             let in by its tokens";
         let back = "keys_fetched b/keys?v=1: the identity provider answers again; 1 keys verify";
         let failed = "keys_unavailable b/keys?v=1: it answers 500; the keys of before verify on, for a day";
-        assert_eq!(heard, [away, back, "", failed, "", back]);
+        let skipped = "keys_skipped b/keys?v=1: keys[0] (kid \"old\") is a shared secret, which whoever verifies could sign \
+            with; 1 keys verify";
+        assert_eq!(heard, [away, back, "", failed, "", back, skipped, ""]);
     });
 }

@@ -75,8 +75,9 @@ pub enum Due {
 pub enum News {
     /// As before.
     None,
-    /// Others than before; how many, and after how many failures in a row.
-    Keys { count: usize, failures: u32 },
+    /// Others than before: how many, and after how many failures in a row. `unusable`: what is wrong with those of them that
+    /// are new and verify nothing; empty: nothing is, or it was said before.
+    Keys { count: usize, failures: u32, unusable: String },
     /// The first failure in a row.
     Away(String),
 }
@@ -110,7 +111,8 @@ impl PublishedSet {
         KeySetState {
             source: format!("{}{}", self.source.backend, self.source.path),
             keys: keys.as_ref().map_or(0, |keys| keys.len()),
-            key_ids: keys.map_or_else(Vec::new, |keys| shown(keys.ids())),
+            key_ids: keys.as_ref().map_or_else(Vec::new, |keys| shown(keys.ids())),
+            skipped: keys.map_or_else(Vec::new, |keys| keys.skipped().iter().map(ToString::to_string).collect()),
             age_seconds: fetched.map(|fetched| (now + MAX_AGE).saturating_duration_since(fetched.until).as_secs()),
             failures: plan.failures,
             last_error: plan.error.clone(),
@@ -173,8 +175,9 @@ impl PublishedSet {
                 let is_new = same.is_none();
                 let keys = same.map_or_else(|| Arc::new(keys), |same| Arc::clone(&same.keys));
                 let count = keys.len();
+                let unusable = jwt::listed(keys.skipped().iter().filter(|key| is_new && key.is_fault()));
                 self.fetched.store(Some(Arc::new(Fetched { keys, text, at, until: now + MAX_AGE })));
-                if is_new || failures > 0 { News::Keys { count, failures } } else { News::None }
+                if is_new || failures > 0 { News::Keys { count, failures, unusable } } else { News::None }
             }
             Err(why) => {
                 self.failures.fetch_add(1, Relaxed);
@@ -227,6 +230,10 @@ mod tests {
         PublishedSet::new(source, None, Arc::new(Notify::new()))
     }
 
+    fn news(failures: u32) -> News {
+        News::Keys { count: 1, failures, unusable: String::new() }
+    }
+
     fn next(set: &PublishedSet, now: Instant) -> Duration {
         match set.due(now) {
             Due::At(next) => next - now,
@@ -239,7 +246,7 @@ mod tests {
         let (set, now) = (set(), Instant::now());
         assert!(set.keys(now).is_none());
         assert_eq!((set.due(now), set.due(now)), (Due::Now, Due::UnderWay));
-        assert_eq!(set.done(Ok(KEYS.to_vec()), now, NOW, u32::MAX), News::Keys { count: 1, failures: 0 });
+        assert_eq!(set.done(Ok(KEYS.to_vec()), now, NOW, u32::MAX), news(0));
         let keys = set.keys(now).unwrap();
         assert_eq!(next(&set, now), REFRESH);
         assert_eq!(set.due(now + REFRESH), Due::Now);
@@ -249,7 +256,7 @@ mod tests {
         assert!(set.keys(later).is_none());
         // The same again: what was verified stays.
         assert_eq!(set.due(now + REFRESH), Due::Now);
-        assert_eq!(set.done(Ok(KEYS.to_vec()), later, NOW, 0), News::Keys { count: 1, failures: 1 });
+        assert_eq!(set.done(Ok(KEYS.to_vec()), later, NOW, 0), news(1));
         assert!(Arc::ptr_eq(&keys, &set.keys(later).unwrap()));
         assert_eq!(next(&set, later), REFRESH / 10 * 9);
         assert_eq!(set.counts(), [("success", 2), ("failure", 1)]);
@@ -259,8 +266,8 @@ mod tests {
     fn what_is_shown_of_it() {
         let (set, now) = (set(), Instant::now());
         let state = |now| {
-            let KeySetState { source, keys, key_ids, age_seconds, failures, last_error } = set.state(now);
-            assert_eq!(source, "b/keys");
+            let KeySetState { source, keys, key_ids, skipped, age_seconds, failures, last_error } = set.state(now);
+            assert_eq!((source.as_str(), skipped.len()), ("b/keys", 0));
             (keys, key_ids.join(","), age_seconds, failures, last_error)
         };
         assert_eq!(state(now), (0, String::new(), None, 0, None));
@@ -274,6 +281,29 @@ mod tests {
         assert_eq!(state(now + REFRESH), (1, "one".to_owned(), Some(300), 1, Some("away".to_owned())));
         // Too old to verify.
         assert_eq!(state(now + MAX_AGE), (0, String::new(), Some(MAX_AGE.as_secs()), 1, Some("away".to_owned())));
+    }
+
+    /// What somebody has to correct is said once for each set; what is there for something else is shown and not said.
+    #[test]
+    fn keys_that_verify_nothing_are_told() {
+        let (set, now) = (set(), Instant::now());
+        let good = String::from_utf8_lossy(KEYS);
+        let beside = |keys: &str| good.replace("[{", &format!("[{keys}, {{")).into_bytes();
+        let encrypts = r#"{"kid": "other", "use": "enc"}"#;
+        let bad = format!(r#"{encrypts}, {{"kid": "old", "kty": "oct"}}"#);
+        let told = "keys[1] (kid \"old\") is a shared secret, which whoever verifies could sign with";
+        let unusable = |text: Vec<u8>| match set.done(Ok(text), now, NOW, 0) {
+            News::Keys { count: 1, failures: 0, unusable } => Some(unusable),
+            News::None => None,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(unusable(beside(encrypts)).as_deref(), Some(""));
+        assert_eq!(unusable(beside(&bad)).as_deref(), Some(told));
+        assert_eq!(unusable(beside(&bad)), None);
+        assert_eq!(set.state(now).skipped, ["keys[0] (kid \"other\") is not for signatures (use)", told]);
+        assert!(set.state(now + MAX_AGE).skipped.is_empty());
+        assert_eq!(set.done(Err("away".to_owned()), now, NOW, 0), News::Away("away".to_owned()));
+        assert_eq!(set.done(Ok(beside(&bad)), now, NOW, 0), news(1));
     }
 
     #[test]

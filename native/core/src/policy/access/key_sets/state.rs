@@ -14,6 +14,8 @@ pub struct KeySetState {
     pub keys: usize,
     /// Of those that have one.
     pub key_ids: Vec<String>,
+    /// Those that verify nothing, and why.
+    pub skipped: Vec<String>,
     /// Seconds since they were fetched; `None`: they never were.
     pub age_seconds: Option<u64>,
     /// Fetches that have failed since one was good.
