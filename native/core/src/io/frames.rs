@@ -16,6 +16,7 @@ const WHOLE_RESET: usize = FRAME_HEAD + 4;
 pub struct FrameHead {
     pub kind: u8,
     pub stream: u32,
+    pub flags: u8,
     /// The error code of a `RST_STREAM`.
     pub reset: Option<u32>,
 }
@@ -37,6 +38,11 @@ impl FrameHeads {
         Self { skip: preface, head: [0; WHOLE_RESET], filled: 0, wanted: FRAME_HEAD }
     }
 
+    /// Whether more of the last frame that was told of is to come.
+    pub fn is_inside(&self) -> bool {
+        self.skip > 0
+    }
+
     /// Look at bytes as they come; `each` is told of each frame. False: it had enough.
     pub fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(FrameHead) -> bool) -> bool {
         loop {
@@ -53,7 +59,7 @@ impl FrameHeads {
             if self.filled < self.wanted {
                 return true;
             }
-            let [high, middle, low, kind, _, stream @ .., a, b, c, d] = self.head;
+            let [high, middle, low, kind, flags, stream @ .., a, b, c, d] = self.head;
             let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
             if kind == RST_STREAM && length == WHOLE_RESET - FRAME_HEAD && self.wanted == FRAME_HEAD {
                 self.wanted = WHOLE_RESET;
@@ -64,7 +70,7 @@ impl FrameHeads {
             (self.filled, self.wanted) = (0, FRAME_HEAD);
             // The first bit says nothing.
             let stream = u32::from_be_bytes(stream) & (u32::MAX >> 1);
-            if !each(FrameHead { kind, stream, reset }) {
+            if !each(FrameHead { kind, stream, flags, reset }) {
                 return false;
             }
         }
@@ -78,7 +84,8 @@ mod tests {
     fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let stream = stream.to_be_bytes();
-        [&[length[1], length[2], length[3], kind, 0], &stream[..], payload].concat()
+        // Flags of any kind.
+        [&[length[1], length[2], length[3], kind, kind], &stream[..], payload].concat()
     }
 
     /// However the bytes are cut, and whatever stands before the first frame.
@@ -100,7 +107,8 @@ mod tests {
         ];
         let frames: Vec<u8> =
             sent.iter().flat_map(|&(kind, stream, payload, _)| frame(kind, stream, payload)).collect();
-        let expected = sent.map(|(kind, stream, _, reset)| FrameHead { kind, stream: stream & 0x7fff_ffff, reset });
+        let expected =
+            sent.map(|(kind, stream, _, reset)| FrameHead { kind, stream: stream & 0x7fff_ffff, flags: kind, reset });
         for preface in [0, 24] {
             let bytes = [&vec![b'P'; preface][..], &frames].concat();
             for size in [1, 2, 5, 9, 10, 13, 4096, bytes.len()] {

@@ -2,6 +2,7 @@
 //! types): `h2` answers or skips each of them without a limit, so a client could keep a worker busy for a few bytes each.
 //! This counts the frames as they are read and ends the connection of a client that sends many of them for nothing.
 
+use super::head_block::HeadBlock;
 use super::unheard::Unheard;
 use crate::io::around::{Around, stream};
 use crate::io::frames::{CONTINUATION, DATA, FrameHead, FrameHeads, HEADERS, WINDOW_UPDATE};
@@ -90,19 +91,20 @@ impl Count {
     }
 }
 
-/// A client's stream whose frames are counted, and looked at for streams that are unheard.
+/// A client's stream whose frames are counted, and looked at for streams that are unheard and heads that do not end.
 #[derive(Debug)]
 pub struct Metered<S> {
     stream: S,
     meter: FrameMeter,
     written: FrameHeads,
     unheard: Rc<Unheard>,
+    block: Rc<HeadBlock>,
 }
 
 impl<S> Metered<S> {
     /// `preface`: bytes before the first frame.
-    pub fn new(stream: S, preface: usize, unheard: Rc<Unheard>) -> Self {
-        Self { stream, meter: FrameMeter::new(preface), written: FrameHeads::new(0), unheard }
+    pub fn new(stream: S, preface: usize, unheard: Rc<Unheard>, block: Rc<HeadBlock>) -> Self {
+        Self { stream, meter: FrameMeter::new(preface), written: FrameHeads::new(0), unheard, block }
     }
 
     fn wrote(&mut self, written: &Poll<io::Result<usize>>, slices: &[IoSlice<'_>]) {
@@ -129,10 +131,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Around for Metered<S> {
 
     fn pass_read(&mut self, context: &mut Context<'_>, space: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = space.filled().len();
-        let Self { stream, meter, unheard, .. } = self;
+        let Self { stream, meter, unheard, block, .. } = self;
         let read = Pin::new(stream).poll_read(context, space);
-        if matches!(read, Poll::Ready(Ok(()))) && !meter.feed(&space.filled()[before..], |head| unheard.read(head)) {
-            return Poll::Ready(Err(io::Error::other("too many control frames")));
+        match read {
+            Poll::Pending => block.awaited(),
+            Poll::Ready(Ok(())) => {
+                let seen = |head| {
+                    unheard.read(head);
+                    block.frame(head);
+                };
+                if !meter.feed(&space.filled()[before..], seen) {
+                    return Poll::Ready(Err(io::Error::other("too many control frames")));
+                }
+                block.looked(meter.frames.is_inside());
+            }
+            Poll::Ready(Err(_)) => {}
         }
         read
     }

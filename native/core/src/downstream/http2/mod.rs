@@ -4,6 +4,7 @@ mod close;
 mod fault;
 mod flood;
 mod head;
+mod head_block;
 mod reply;
 mod resets;
 mod stream;
@@ -30,6 +31,7 @@ use flood::Metered;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use head::Prepared;
+use head_block::HeadBlock;
 use http::Method;
 use reply::Http2Reply;
 use resets::Resets;
@@ -73,7 +75,8 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
     let stream = Kept::new(stream);
     let peer = Rc::new(Peer::default());
     let unheard = Rc::new(Unheard::new(Rc::clone(&client)));
-    let metered = Metered::new(stream.clone(), PREFACE.len(), Rc::clone(&unheard));
+    let block = Rc::new(HeadBlock::new(opened));
+    let metered = Metered::new(stream.clone(), PREFACE.len(), Rc::clone(&unheard), Rc::clone(&block));
     let heard = Heard::new(metered, Rc::clone(&peer), None);
     let handshake = builder.handshake::<_, Bytes>(heard);
     let mut connection = match watchdog.until(opened + client.head_timeout(), handshake).await {
@@ -94,17 +97,31 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
         let now = Instant::now();
         let until = if draining { now + GOAWAY_GRACE } else { streams.idle_since(now) + client.idle_timeout() };
         let until = client.life.ends().filter(|ends| !draining && *ends < until).unwrap_or(until);
+        let head_ends = block.ends(client.head_timeout());
+        let until = head_ends.map_or(until, |ends| ends.min(until));
         let accept = poll_fn(|context| {
             if resets.exceeded(context) {
-                return Poll::Ready(None);
+                return Poll::Ready(Next::Enough);
             }
             if !draining && drain.as_mut().poll(context).is_ready() {
-                return Poll::Ready(None);
+                return Poll::Ready(Next::Enough);
             }
-            connection.poll_accept(context).map(Some)
+            match connection.poll_accept(context) {
+                Poll::Ready(stream) => Poll::Ready(Next::Stream(stream)),
+                // What was read has begun a head, or ended one.
+                Poll::Pending if block.ends(client.head_timeout()) != head_ends => Poll::Ready(Next::Head),
+                Poll::Pending => Poll::Pending,
+            }
         });
-        match watchdog.until(until, accept).await {
-            Ok(Some(Some(Ok((request, respond))))) => {
+        let next = watchdog.until(until, accept).await;
+        if next.is_err()
+            && let Some(late) = block.is_late(client.head_timeout(), Instant::now())
+        {
+            unheard.late(late);
+            return end(&mut connection, &mut watchdog).await;
+        }
+        match next {
+            Ok(Next::Stream(Some(Ok((request, respond))))) => {
                 unheard.taken(respond.stream_id().as_u32());
                 let resets = Rc::clone(&resets);
                 let task = Stream { client: Rc::clone(&client), resets, _active: Active::begin(&streams) };
@@ -116,16 +133,13 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
                     connection.graceful_shutdown();
                 }
             }
-            Ok(Some(Some(Err(error)))) => return tell(Fault::of(&error), &client, opened),
-            Ok(Some(None)) => break,
-            Ok(None) if resets.is_exceeded() => {
+            Ok(Next::Stream(Some(Err(error)))) => return tell(Fault::of(&error), &client, opened),
+            Ok(Next::Stream(None)) => break,
+            Ok(Next::Enough) if resets.is_exceeded() => {
                 tell(Some(Fault::resets()), &client, opened);
-                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-                let closed = poll_fn(|context| connection.poll_closed(context));
-                let _ = watchdog.until(Instant::now() + GOAWAY_GRACE, closed).await;
-                return;
+                return end(&mut connection, &mut watchdog).await;
             }
-            Ok(None) => {
+            Ok(Next::Enough) => {
                 draining = true;
                 connection.graceful_shutdown();
             }
@@ -138,11 +152,31 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(client: Rc<Client>, stream
             }
             // Told to go, without a stream and with all that it was given: the client does not mean to close, or is not there.
             Err(_) if streams.count.get() == 0 && !stream.is_behind(settings.stall_timeout()) => break,
-            Err(_) => {}
+            Err(_) | Ok(Next::Head) => {}
         }
     }
     drop(connection);
     stream.linger(&mut watchdog, settings.stall_timeout()).await;
+}
+
+/// What a connection waits for.
+enum Next<S> {
+    /// A stream, an error of the connection, or its end.
+    Stream(S),
+    /// When a head has to be there is another time than before.
+    Head,
+    /// The client, or the gateway, has enough of it.
+    Enough,
+}
+
+/// End a connection with all of its streams, and tell the client that it asks too much.
+async fn end<S: AsyncRead + AsyncWrite + Unpin>(
+    connection: &mut h2::server::Connection<S, Bytes>,
+    watchdog: &mut Watchdog,
+) {
+    connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+    let closed = poll_fn(|context| connection.poll_closed(context));
+    let _ = watchdog.until(Instant::now() + GOAWAY_GRACE, closed).await;
 }
 
 fn tell(fault: Option<Fault>, client: &Client, opened: Instant) {

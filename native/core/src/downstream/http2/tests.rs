@@ -78,6 +78,69 @@ fn who_does_not_speak_is_let_go() {
     });
 }
 
+/// `:method GET`, `:scheme http`, `:path /`, `:authority a.test` (RFC 7541).
+const FIELDS: &[u8] = b"\x82\x86\x84\x41\x06a.test";
+
+fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap();
+    [&[0, 0, length, kind, flags, 0, 0, 0, 1], payload].concat()
+}
+
+/// A head has to be there in time, whether its frame does not end or another one is to come, and what comes in between.
+#[test]
+fn a_head_that_does_not_end() {
+    let (end, more, continuation) = (4, 0, 9);
+    let cut = |frame: Vec<u8>| frame[..frame.len() - 1].to_vec();
+    run(async {
+        let settings = Settings { idle_timeout_ms: 3_600_000, ..Settings::default() };
+        let worker = Worker::redirecting(settings).unwrap();
+        let limit = worker.settings().head_timeout();
+        for (first, drops) in [
+            (Vec::new(), Vec::new()),
+            (SETTINGS[..5].to_vec(), Vec::new()),
+            ([SETTINGS, &cut(frame(1, end, FIELDS))].concat(), Vec::new()),
+            ([SETTINGS, &frame(1, more, FIELDS)].concat(), Vec::new()),
+            ([SETTINGS, &frame(1, more, FIELDS)].concat(), frame(continuation, more, b"\x00")),
+        ] {
+            let (mut far, serving) = connect(&worker);
+            far.write_all(&[PREFACE, &first[..]].concat()).await.unwrap();
+            for _ in 0..3 {
+                sleep(limit / 4).await;
+                far.write_all(&drops).await.unwrap();
+            }
+            let lasted = serving.await.unwrap();
+            assert!((limit..=limit + SOON).contains(&lasted), "{first:?} {lasted:?}");
+            let mut told = Vec::new();
+            far.read_to_end(&mut told).await.unwrap();
+            // GOAWAY: ENHANCE_YOUR_CALM.
+            let goaway = told.windows(5).position(|bytes| bytes == [0, 0, 8, 7, 0]).unwrap();
+            assert_eq!(&told[goaway + 13..][..4], [0, 0, 0, 0xb]);
+        }
+        let text = worker.shared.registry.render(0, 0);
+        let counted = text.lines().filter(|line| line.contains("request_head_timeout")).collect::<Vec<_>>();
+        assert!(counted.iter().any(|line| line.ends_with("} 3")), "{counted:?}");
+    });
+}
+
+/// One that comes in parts, each in time, is a request as any other; then the connection has nothing to wait for but requests.
+#[test]
+fn a_head_that_takes_its_time() {
+    run(async {
+        let worker = Worker::redirecting(Settings::default()).unwrap();
+        let (limit, idle) = (worker.settings().head_timeout(), worker.settings().idle_timeout());
+        let (mut far, serving) = connect(&worker);
+        far.write_all(&[PREFACE, SETTINGS, &frame(1, 1, &FIELDS[..3])].concat()).await.unwrap();
+        sleep(limit / 2).await;
+        far.write_all(&frame(9, 4, &FIELDS[3..])).await.unwrap();
+        let lasted = serving.await.unwrap();
+        assert!((limit / 2 + idle..=limit / 2 + idle + SOON).contains(&lasted), "{lasted:?}");
+        let mut told = Vec::new();
+        far.read_to_end(&mut told).await.unwrap();
+        // HEADERS of stream 1: the answer.
+        assert!(told.windows(5).any(|bytes| bytes[1..] == [0, 0, 0, 1] && bytes[0] & 4 != 0), "{told:?}");
+    });
+}
+
 /// One that has no streams is told to go, and closes; one that does not close is let go soon all the same.
 #[test]
 fn a_silent_client_is_let_go() {

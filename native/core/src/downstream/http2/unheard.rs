@@ -38,6 +38,17 @@ impl Unheard {
         self.opened.borrow_mut().forget(stream);
     }
 
+    /// The connection ends because the head of a stream does not.
+    pub fn late(&self, stream: u32) {
+        // Trailers are of a stream that has a line of its own.
+        if self.opened.borrow_mut().forget(stream) {
+            self.refuse(
+                ErrorCode::RequestHeadTimeout,
+                "the head of the stream did not end in time: the connection ends",
+            );
+        }
+    }
+
     /// A frame for the client.
     pub fn wrote(&self, head: FrameHead) {
         let Some(code) = self.opened.borrow_mut().wrote(head) else { return };
@@ -45,6 +56,10 @@ impl Unheard {
             ErrorCode::HeadersTooLarge => "the head is larger than max_head_bytes",
             _ => "the head is malformed, or its target has an octet that HTTP/2 has no place for: the stream is reset",
         };
+        self.refuse(code, detail);
+    }
+
+    fn refuse(&self, code: ErrorCode, detail: &str) {
         let protocol = HttpVersion::Http2.as_str();
         Entry::refused(&self.client, code, &Refused { protocol, detail: detail.to_owned(), ..Refused::default() });
     }
@@ -97,7 +112,7 @@ mod tests {
     use h2::Reason;
 
     fn head(kind: u8, stream: u32) -> FrameHead {
-        FrameHead { kind, stream, reset: None }
+        FrameHead { kind, stream, flags: 0, reset: None }
     }
 
     fn reset(stream: u32, reason: Reason) -> FrameHead {
