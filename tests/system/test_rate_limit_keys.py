@@ -139,9 +139,9 @@ def test_blanks_around_a_value_are_none_of_it(world: World, client: Client) -> N
 def test_what_is_counted_and_how_much_it_takes(world: World, client: Client) -> None:
     assert [world.ask(client, "/when").status for _ in range(5)] == [200] * 5
     assert [world.ask(client, "/when", method="PUT").status for _ in range(2)] == [200, 429]
-    for cost, status in (("4", 200), ("7", 429), ("6", 200), ("1", 429), ("0", 200), ("-5", 200)):
+    for cost, status in (("4", 200), ("7", 429), ("6", 200), ("1", 429), ("0", 200), ("-5", 429)):
         assert world.ask(client, "/cost", (("x-cost", cost),)).status == status, cost
-    # A cost that nobody can say is 1, which is more than is left.
+    # A cost below nothing, and one that nobody can say, is 1: more than is left.
     assert world.ask(client, "/cost", (("x-cost", "much"),)).status == 429
     found = [world.ask(client, "/burst") for _ in range(4)]
     assert [each.status for each in found] == [200, 200, 200, 429]

@@ -42,7 +42,7 @@ pub use kept::Kept;
 pub use mutation::Mutation;
 pub use networks::Networks;
 pub use owned::OwnedFields;
-pub use rate_limit::{RateLimit, inputs};
+pub use rate_limit::{ExpressionFault, RateLimit, inputs};
 pub use removed::{Removal, Removed};
 pub use sent_head::SentHead;
 pub use told::told;

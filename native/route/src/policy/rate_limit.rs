@@ -24,8 +24,35 @@ enum Cost {
     Asked(Expression),
 }
 
-/// What tells one request from another costs at most as much as the largest burst.
-const MAX_COST: i64 = 1_000_000;
+/// What an expression of a limit came to for a request, where that is nothing that the limit can use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpressionFault {
+    /// `when` failed: the request is counted.
+    When,
+    /// A part of the key failed: it is that of requests that have none.
+    Key,
+    /// `cost` failed, or is no integer: it is 1.
+    Cost,
+    /// It is less than nothing: it is 1, so that no client gets around a limit by what it sends.
+    NegativeCost,
+    /// It is more than may ever come at once: the request is refused, and nothing is taken.
+    CostAboveBurst,
+}
+
+impl ExpressionFault {
+    pub const ALL: [Self; 5] = [Self::When, Self::Key, Self::Cost, Self::NegativeCost, Self::CostAboveBurst];
+
+    /// In metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::When => "when_failed",
+            Self::Key => "key_failed",
+            Self::Cost => "cost_failed",
+            Self::NegativeCost => "cost_negative",
+            Self::CostAboveBurst => "cost_above_burst",
+        }
+    }
+}
 
 impl RateLimit {
     /// # Errors
@@ -81,18 +108,47 @@ impl RateLimit {
             && self.ir.key.iter().all(|key| matches!(key, RateLimitKey::Client | RateLimitKey::Host))
     }
 
-    /// Whether it looks at a request; where that cannot be said it does.
-    pub fn counts(&self, inputs: &Inputs<'_>) -> bool {
-        self.when.as_ref().is_none_or(|when| when.holds(inputs).unwrap_or(true))
+    /// What its expressions may come to that it cannot use.
+    pub fn may_be(&self, unusable: ExpressionFault) -> bool {
+        match unusable {
+            ExpressionFault::When => self.when.is_some(),
+            ExpressionFault::Key => !self.expressions.is_empty(),
+            ExpressionFault::Cost | ExpressionFault::NegativeCost | ExpressionFault::CostAboveBurst => {
+                matches!(self.cost, Cost::Asked(_))
+            }
+        }
     }
 
-    /// What a request takes; 1 where that cannot be said, and nothing less than nothing.
-    pub fn cost(&self, inputs: &Inputs<'_>) -> u32 {
-        match &self.cost {
-            Cost::Fixed(cost) => *cost,
-            Cost::Asked(expression) => {
-                let cost = expression.number(inputs).unwrap_or(1).clamp(0, MAX_COST);
-                u32::try_from(cost).unwrap_or(1)
+    /// Whether it looks at a request; where that cannot be said it does, and `told` is told.
+    pub fn counts(&self, inputs: &Inputs<'_>, told: impl FnOnce(ExpressionFault)) -> bool {
+        self.when.as_ref().is_none_or(|when| {
+            when.holds(inputs).unwrap_or_else(|_| {
+                told(ExpressionFault::When);
+                true
+            })
+        })
+    }
+
+    /// What a request takes; `told` is told where that is nothing that can be taken.
+    pub fn cost(&self, inputs: &Inputs<'_>, told: impl FnOnce(ExpressionFault)) -> u32 {
+        let expression = match &self.cost {
+            Cost::Fixed(cost) => return *cost,
+            Cost::Asked(expression) => expression,
+        };
+        match expression.number(inputs).map(|cost| (cost < 0, u32::try_from(cost).unwrap_or(u32::MAX))) {
+            Err(_) => {
+                told(ExpressionFault::Cost);
+                1
+            }
+            Ok((true, _)) => {
+                told(ExpressionFault::NegativeCost);
+                1
+            }
+            Ok((false, cost)) => {
+                if cost > self.ir.burst.get() {
+                    told(ExpressionFault::CostAboveBurst);
+                }
+                cost
             }
         }
     }
@@ -118,32 +174,49 @@ pub fn inputs<'f>(facts: &Facts<'f>, identity: Option<&'f super::Identity>) -> I
 
 #[cfg(test)]
 mod tests {
-    use super::RateLimit;
+    use super::{ExpressionFault, RateLimit};
     use crate::expression::Inputs;
+    use serde_json::json;
 
     fn limit(rest: &str) -> Result<RateLimit, String> {
-        let text = format!(r#"{{"name": "a", "requests": 1, "per_milliseconds": 1000, "burst": 1{rest}}}"#);
+        let text = format!(r#"{{"name": "a", "requests": 1, "per_milliseconds": 1000, "burst": 20{rest}}}"#);
         RateLimit::compile(&serde_json::from_str(&text).expect("a limit"))
     }
 
     #[test]
     fn expressions() {
-        let inputs = Inputs { method: "POST", query: "12", ..Inputs::default() };
-        for (rest, counts, cost) in [
-            ("", true, 1),
-            (r#", "cost": "7""#, true, 7),
-            (r#", "cost": "request.method == 'POST' ? 5 : 1""#, true, 5),
-            (r#", "cost": "int(request.query)""#, true, 12),
-            // What comes to nothing is counted once, and nothing gives anything back.
-            (r#", "cost": "int(request.path)""#, true, 1),
-            (r#", "cost": "-3""#, true, 0),
-            (r#", "cost": "99999999999""#, true, 1_000_000),
-            (r#", "when": "request.method == 'GET'""#, false, 1),
-            (r#", "when": "request.headers['x'][0] == '1'""#, true, 1),
+        let claims = json!({"half": 0.5});
+        let claims = claims.as_object();
+        let inputs = Inputs { method: "POST", query: "12", claims, ..Inputs::default() };
+        for (rest, counts, cost, unusable) in [
+            ("", true, 1, None),
+            (r#", "cost": "7""#, true, 7, None),
+            (r#", "cost": "request.method == 'POST' ? 5 : 1""#, true, 5, None),
+            (r#", "cost": "int(request.query)""#, true, 12, None),
+            (r#", "cost": "size(request.path)""#, true, 0, None),
+            // What comes to nothing, or to less, is counted once.
+            (r#", "cost": "int(request.path)""#, true, 1, Some(ExpressionFault::Cost)),
+            (r#", "cost": "int(identity.claims.weight)""#, true, 1, Some(ExpressionFault::Cost)),
+            (r#", "cost": "identity.claims.half""#, true, 1, Some(ExpressionFault::Cost)),
+            (r#", "cost": "int(1e300 * 1e300 - 1e300 * 1e300)""#, true, 1, Some(ExpressionFault::Cost)),
+            (r#", "cost": "-3""#, true, 1, Some(ExpressionFault::NegativeCost)),
+            (r#", "cost": "5 - int(request.query)""#, true, 1, Some(ExpressionFault::NegativeCost)),
+            (r#", "cost": "int(request.query) + 8""#, true, 20, None),
+            // Never less than what is asked for, so that it cannot pass.
+            (r#", "cost": "int(request.query) + 9""#, true, 21, Some(ExpressionFault::CostAboveBurst)),
+            (r#", "cost": "99999999999""#, true, u32::MAX, Some(ExpressionFault::CostAboveBurst)),
+            (r#", "when": "request.method == 'GET'""#, false, 1, None),
+            (r#", "when": "request.headers['x'][0] == '1'""#, true, 1, Some(ExpressionFault::When)),
         ] {
             let limit = limit(rest).expect(rest);
-            assert_eq!((limit.counts(&inputs), limit.cost(&inputs)), (counts, cost), "{rest}");
+            let mut told = Vec::new();
+            let counts_it = limit.counts(&inputs, |unusable| told.push(unusable));
+            let found = limit.cost(&inputs, |unusable| told.push(unusable));
+            assert_eq!((counts_it, found), (counts, cost), "{rest}");
+            assert_eq!(told, Vec::from_iter(unusable), "{rest}");
+            assert!(told.iter().all(|unusable| limit.may_be(*unusable)), "{rest}");
         }
+        assert!(ExpressionFault::ALL.iter().all(|unusable| !limit("").expect("a limit").may_be(*unusable)));
         assert!(limit(r#", "when": "request.method""#).is_err());
         assert!(limit(r#", "cost": "'a'""#).is_err());
         assert!(limit(r#", "key": [{"type": "cel", "expression": "(("}]"#).is_err());

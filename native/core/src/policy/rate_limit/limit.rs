@@ -6,7 +6,7 @@ use super::table::{self, Table};
 use super::under_way::{Slot, UnderWay};
 use super::{PLACES, Subject, Turn, told};
 use route::ir::{self, RateLimitKey, RateLimitScope};
-use route::policy::{RateLimit, named_claim};
+use route::policy::{ExpressionFault, RateLimit, named_claim};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{
@@ -32,6 +32,8 @@ pub struct Budgets {
     buckets: Buckets,
     /// What it refused, or would have in the mode Shadow.
     refused: AtomicU64,
+    /// Requests for which an expression came to nothing that can be used, in the order of [`ExpressionFault::ALL`].
+    faults: [AtomicU64; ExpressionFault::ALL.len()],
     /// How often something was given back, of whatever key.
     given_back: AtomicU64,
 }
@@ -131,6 +133,14 @@ impl Limit {
         self.budgets.refused.load(Relaxed)
     }
 
+    pub fn count_fault(&self, fault: ExpressionFault) {
+        self.budgets.faults[fault as usize].fetch_add(1, Relaxed);
+    }
+
+    pub fn faults(&self, fault: ExpressionFault) -> u64 {
+        self.budgets.faults[fault as usize].load(Relaxed)
+    }
+
     /// What outlives this limit where the next one says the same.
     pub fn budgets(&self) -> &Arc<Budgets> {
         &self.budgets
@@ -173,9 +183,11 @@ impl Limit {
                 },
                 RateLimitKey::Cel { .. } => {
                     let mut bytes = Vec::new();
-                    match expressions.next().map(|expression| expression.key(inputs, &mut bytes)) {
-                        Some(Ok(())) => key.part(&bytes),
-                        Some(Err(_)) | None => key.absent(),
+                    if let Some(Ok(())) = expressions.next().map(|expression| expression.key(inputs, &mut bytes)) {
+                        key.part(&bytes);
+                    } else {
+                        self.count_fault(ExpressionFault::Key);
+                        key.absent();
                     }
                 }
             }
@@ -251,6 +263,6 @@ impl Budgets {
         } else {
             Buckets::Keyed(KeySecret::default(), Table::new(most, PLACES.clone()))
         };
-        Self { buckets, refused: AtomicU64::default(), given_back: AtomicU64::default() }
+        Self { buckets, refused: AtomicU64::default(), faults: Default::default(), given_back: AtomicU64::default() }
     }
 }

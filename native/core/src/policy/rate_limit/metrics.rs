@@ -20,6 +20,16 @@ pub fn render(table: &Table, text: &mut String) {
         let labels = format!("policy=\"{policy}\",limit=\"{limit}\",mode=\"{mode}\"");
         let _ = writeln!(text, "sluicegate_rate_limited_total{{{labels}}} {count}");
     }
+    header(
+        text,
+        "rate_limit_expression_faults_total",
+        "counter",
+        "Requests for which an expression of a limit came to nothing that it can use.",
+    );
+    for (policy, limit, reason, count) in policies.iter().flat_map(|(compiled, limits)| limits.faults(compiled)) {
+        let labels = format!("policy=\"{policy}\",limit=\"{limit}\",reason=\"{reason}\"");
+        let _ = writeln!(text, "sluicegate_rate_limit_expression_faults_total{{{labels}}} {count}");
+    }
     header(text, "rate_limit_keys", "gauge", "Clients, values and the like that have a budget of their own.");
     let _ = writeln!(text, "sluicegate_rate_limit_keys {}", PLACES.taken());
 }
@@ -31,6 +41,48 @@ mod tests {
     use crate::policy::samples::{FACTS, chain, table};
     use route::policy::Passage;
     use serde_json::json;
+
+    /// What a request makes of a limit that the operator did not think of: each is counted by what became of it.
+    #[test]
+    fn what_expressions_came_to() {
+        let limit = |name: &str, rest: serde_json::Value| {
+            let mut limit = json!({"name": name, "requests": 20, "per_milliseconds": 86_400_000, "burst": 20});
+            limit.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+            limit
+        };
+        let key = json!([{"type": "cel", "expression": "request.headers['x'][0]"}]);
+        let limits = json!([
+            limit("plain", json!({})),
+            limit("negative", json!({"cost": "size(request.path) - 50"})),
+            limit(
+                "failing",
+                json!({"cost": "int(request.method)", "when": "request.headers['x'][0] == '1'", "key": key})
+            ),
+        ]);
+        let policies = json!([{"type": "rate_limits", "id": "RateLimitPolicy/a/p/local", "limits": limits}]);
+        let table = table(&policies, "");
+        for _ in 0..2 {
+            chain(&table).run(0, &FACTS, &mut Passage::default(), &mut Held::new());
+        }
+        let mut text = String::new();
+        render(&table, &mut text);
+        let name = "sluicegate_rate_limit_expression_faults_total";
+        let found: Vec<_> = text.lines().filter(|line| line.starts_with(name)).collect();
+        let series = |limit: &str, reason: &str, count: u64| {
+            format!("{name}{{policy=\"RateLimitPolicy/a/p\",limit=\"{limit}\",reason=\"{reason}\"}} {count}")
+        };
+        let expected = [
+            series("negative", "cost_failed", 0),
+            series("negative", "cost_negative", 2),
+            series("negative", "cost_above_burst", 0),
+            series("failing", "when_failed", 2),
+            series("failing", "key_failed", 2),
+            series("failing", "cost_failed", 2),
+            series("failing", "cost_negative", 0),
+            series("failing", "cost_above_burst", 0),
+        ];
+        assert_eq!(found, expected);
+    }
 
     /// A series for each limit of each policy, named as the operator wrote it and in an order that stays, also where nothing was
     /// refused yet; one that only counts says that it does.

@@ -28,7 +28,7 @@ use limit::{Budget, Limit, Taken};
 use receipt::Receipt;
 use route::expression::Inputs;
 use route::ir;
-use route::policy::{Networks, RateLimit};
+use route::policy::{ExpressionFault, Networks, RateLimit};
 use smallvec::SmallVec;
 use std::num::NonZeroU32;
 use std::sync::LazyLock;
@@ -147,8 +147,13 @@ impl RateLimits {
             .limits
             .iter()
             .zip(compiled)
-            .filter(|(_, compiled)| has_turn(compiled, turn) && compiled.counts(&subject.inputs))
-            .map(|(limit, compiled)| (limit, limit.budget(compiled, subject), compiled.cost(&subject.inputs)))
+            .filter(|(limit, compiled)| {
+                has_turn(compiled, turn) && compiled.counts(&subject.inputs, |why| limit.count_fault(why))
+            })
+            .map(|(limit, compiled)| {
+                let cost = compiled.cost(&subject.inputs, |why| limit.count_fault(why));
+                (limit, limit.budget(compiled, subject), cost)
+            })
             .collect();
         let refuse = |limit: &'l Limit, exceeded| {
             limit.count_refused();
@@ -182,6 +187,17 @@ impl RateLimits {
         }
         held.append(&mut parts);
         Ok(standings)
+    }
+
+    /// Each limit with how often its expressions came to what it cannot use: policy, limit, what, requests. `compiled`: all limits.
+    pub fn faults<'l>(
+        &'l self,
+        compiled: &'l [RateLimit],
+    ) -> impl Iterator<Item = (&'l str, &'l str, &'static str, u64)> {
+        self.limits.iter().zip(compiled).flat_map(move |(limit, compiled)| {
+            let may_be = ExpressionFault::ALL.into_iter().filter(|fault| compiled.may_be(*fault));
+            may_be.map(|fault| (&*self.policy, limit.name(), fault.name(), limit.faults(fault)))
+        })
     }
 
     /// Each limit with what it refused, or would have: policy, limit, mode, requests.

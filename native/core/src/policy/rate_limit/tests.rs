@@ -182,6 +182,26 @@ fn expressions_say_who_is_counted_and_how_much() {
     assert!(of("POST", "aaa", &[]) && !of("POST", "a", &[]));
 }
 
+/// What a client sends may say that it costs less than nothing, or nothing that can be said: it takes one all the same. More than
+/// the burst never passes, and takes nothing.
+#[test]
+fn odd_costs() {
+    let limits = compiled(
+        r#""limits": [{"name": "own", "cost": "int(request.query)", "requests": 2, "per_milliseconds": 1000, "burst": 2}]"#,
+    );
+    let passes = |query: &str, now: u64| {
+        let inputs = Inputs { query, ..Inputs::default() };
+        passes(&limits, &Subject { inputs, ..from("192.0.2.1") }, now)
+    };
+    for (place, odd) in ["-1", "-9223372036854775808", "", "x", "0.5"].into_iter().enumerate() {
+        let now = u64::try_from(place).unwrap() * SECOND;
+        assert!(!passes("3", now) && !passes("9223372036854775807", now), "{odd}");
+        assert!(passes(odd, now) && passes(odd, now) && !passes(odd, now), "{odd}");
+        // Nothing is always there.
+        assert!(passes("0", now), "{odd}");
+    }
+}
+
 /// A policy that changes keeps the budgets of the limits that stay, whoever shares them now.
 #[test]
 fn budgets_outlive_a_change() {
