@@ -35,15 +35,19 @@ _MESSAGES: dict[str, list[tuple[str, int, int | str]]] = {
     "HeaderValueOption": [("header", 1, "HeaderValue")],
     "HttpStatus": [("code", 1, _INT32)],
     "DeniedHttpResponse": [("status", 1, "HttpStatus"), ("headers", 2, "*HeaderValueOption"), ("body", 3, _TEXT)],
+    "QueryParameter": [("key", 1, _TEXT), ("value", 2, _TEXT)],
     "OkHttpResponse": [
         ("headers", 2, "*HeaderValueOption"),
         ("headers_to_remove", 5, f"*{_TEXT}"),
         ("response_headers_to_add", 6, "*HeaderValueOption"),
+        ("query_parameters_to_set", 7, "*QueryParameter"),
+        ("query_parameters_to_remove", 8, f"*{_TEXT}"),
     ],
     "CheckResponse": [
         ("status", 1, "Status"),
         ("denied_response", 2, "DeniedHttpResponse"),
         ("ok_response", 3, "OkHttpResponse"),
+        ("error_response", 5, "DeniedHttpResponse"),
     ],
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -64,6 +65,11 @@ def check(request: Any) -> Any:
         "headers_to_remove": ["x-secret"],
         "response_headers_to_add": headers(x_told="1"),
     }
+    if wanted == "query":
+        allowed["query_parameters_to_set"] = [{"key": "user", "value": "ada & b"}, {"key": "new", "value": ""}]
+        allowed["query_parameters_to_remove"] = ["debug"]
+    if wanted == "error":
+        return CheckResponse(status={"code": 13}, error_response={"status": {"code": 500}, "body": "away"})
     return CheckResponse(status={}, ok_response=allowed)
 
 
@@ -257,6 +263,30 @@ def test_a_chunked_body_is_kept_whole(world: World) -> None:
     [forwarded] = [each for each in world.app.requests if each.target == target]
     assert forwarded.body == b"onetwo"
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "wanted", "forwarded"),
+    [
+        ("?user=root&a=1&%75ser=eve&debug", "query", "?a=1&user=ada%20%26%20b&new="),
+        ("?debug", "query", "?user=ada%20%26%20b&new="),
+        ("", "query", "?user=ada%20%26%20b&new="),
+        ("?user=root&debug", "nothing", "?user=root&debug"),
+    ],
+)
+def test_grpc_changes_the_query(world: World, client: Client, sent: str, wanted: str, forwarded: str) -> None:
+    """Of what the backend gets: the service is asked about what the client sent."""
+    path = f"/grpc/query/{next(_numbers)}/"
+    with contextlib.closing(client(world.gateway.address, PORT)) as connection:
+        assert connection.request("GET", HOST, f"{path}{sent}", (("x-want", wanted),)).status == 200
+    [reached] = [each.target for each in world.app.requests if each.target.startswith(path)]
+    [asked] = [each.request.http.path for each in world.grpc.asked if each.request.http.path.startswith(path)]
+    assert (reached, asked) == (f"{path}{forwarded}", f"{path}{sent}")
+
+
+def test_grpc_says_that_it_could_not_look(world: World, client: Client) -> None:
+    found, reached, _ = world.send(client, "/grpc", ("x-want", "error"))
+    assert (found.status, found.body.split(b":")[0], reached) == (503, b"auth_unavailable", [])
 
 
 def test_grpc(world: World, client: Client) -> None:

@@ -51,7 +51,8 @@ pub fn before_rules<'g>(
     let mut fields = EditedFields::new();
     let sent_fields = mutation.apply(owned, (head.fields, sent_fields), &mut fields);
     let taken_out = mutation.matched(owned, head.taken_out);
-    let head = RequestHead { fields: &fields, taken_out: &taken_out, ..head };
+    let query = mutation.query(head.query);
+    let head = RequestHead { query: query.as_deref(), fields: &fields, taken_out: &taken_out, ..head };
     let found = Unrouted { listener, head, sent_fields };
     match found.find(client) {
         Some(routed) => admit_routed(client, generation, &inbound, routed, place, buffer, record),

@@ -205,6 +205,7 @@ fn write_outbound(
     let (sent, set) = parts.fields.split_at(sent_fields);
     let told = || passage.forward.iter().map(|(name, value)| Field { name: name.as_bytes(), value });
     if set.is_empty()
+        && passage.query.is_none()
         && (passage.removed.is_empty() || passage.removed.is_of_fields())
         && filters.iter().all(|(filters, _)| filters.request.is_empty() && filters.rewrite.is_none())
     {
@@ -222,6 +223,11 @@ fn write_outbound(
     let mut fields: EditedFields<'_> = kept.chain(set).copied().collect();
     let mut query = parts.query;
     stripped.apply(&mut fields, &mut query);
+    let edited_query = passage.query.as_ref().map(|edits| edits.apply(query));
+    let query = match &edited_query {
+        Some(edited) => edited.as_deref(),
+        None => query,
+    };
     fields.extend(told());
     let mut authority = Cow::Borrowed(parts.authority);
     let mut path = Cow::Borrowed(parts.path);

@@ -1,6 +1,6 @@
 //! What policies see of a request or a connection, and what they leave behind.
 
-use super::{AnswerField, ClientCertificate, Removal, Removed, SentHead, is_forwardable, same_field};
+use super::{AnswerField, ClientCertificate, QueryEdits, Removal, Removed, SentHead, is_forwardable, same_field};
 use codec::{Field, is_value};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -144,6 +144,8 @@ pub struct Passage<'p> {
     /// The same, where it is no error.
     pub respond_to_success: Option<Box<OfSuccess>>,
     pub removed: Removed<'p>,
+    /// What is changed of the query on the way to the backend.
+    pub query: Option<Box<QueryEdits>>,
 }
 
 impl Passage<'_> {
@@ -186,6 +188,9 @@ impl Passage<'_> {
             self.respond_to_success.get_or_insert_default().0.extend(more.0);
         }
         self.removed.append(found.removed);
+        if let Some(query) = found.query {
+            self.query.get_or_insert_default().extend(*query);
+        }
     }
 
     /// A credential of the gateway's own: what the client sent under its name does not go on, in any spelling, nor what

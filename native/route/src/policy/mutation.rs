@@ -1,15 +1,17 @@
 //! What those who are asked before a rule is looked for do to a request (GEP-5224): matches, policies and filters of the rule see
 //! what they leave, as they see what the edits of a listener leave.
 
-use super::{AnswerField, OwnedFields, Passage, Removal};
+use super::{AnswerField, OwnedFields, Passage, QueryEdits, Removal};
 use crate::table::EditedFields;
 use codec::Field;
+use std::borrow::Cow;
 
-/// Fields that are gone, and fields that were said.
+/// Fields that are gone, fields that were said, and what is changed of the query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mutation {
     removed: Vec<Removal>,
     set: Vec<AnswerField>,
+    query: Option<Box<QueryEdits>>,
 }
 
 impl Mutation {
@@ -21,7 +23,7 @@ impl Mutation {
             _ => None,
         });
         passage.removed = names.collect::<Vec<_>>().into();
-        Self { removed, set }
+        Self { removed, set, query: passage.query.take() }
     }
 
     /// Whether a field stays. `owned`: what those who are asked may say, so that nobody else does.
@@ -45,6 +47,14 @@ impl Mutation {
         left
     }
 
+    /// The query as they leave it.
+    pub fn query<'q>(&self, query: Option<&'q str>) -> Option<Cow<'q, str>> {
+        match &self.query {
+            Some(edits) => edits.apply(query).map(Cow::Owned),
+            None => query.map(Cow::Borrowed),
+        }
+    }
+
     /// What is not forwarded, but matched, without what nobody but them may say.
     pub fn matched<'a>(&self, owned: &OwnedFields, taken_out: &[Field<'a>]) -> EditedFields<'a> {
         taken_out.iter().filter(|field| self.keeps(owned, field)).copied().collect()
@@ -54,7 +64,7 @@ impl Mutation {
 #[cfg(test)]
 mod tests {
     use super::Mutation;
-    use crate::policy::{OwnedFields, Passage, Removal};
+    use crate::policy::{OwnedFields, Passage, QueryEdits, Removal};
     use crate::table::EditedFields;
     use codec::Field;
 
@@ -82,6 +92,21 @@ mod tests {
         assert_eq!(left, 1);
         assert_eq!(&space[..], [field("x-a", "1"), field("x-role", "admin"), field("x-role", "user")]);
         assert_eq!(&mutation.matched(&OwnedFields::default(), &all)[..], [field("x-a", "1")]);
+    }
+
+    /// Matches see it, so it is not done once more on the way to the backend.
+    #[test]
+    fn who_was_asked_changes_the_query() {
+        let mut edits = QueryEdits::default();
+        edits.set("role", "a b");
+        edits.remove("debug");
+        let mut passage = Passage { query: Some(Box::new(edits)), ..passage() };
+        let mutation = Mutation::of(&mut passage);
+        assert!(passage.query.is_none());
+        assert_eq!(mutation.query(Some("role=root&a=1&debug")).as_deref(), Some("a=1&role=a%20b"));
+        assert_eq!(mutation.query(None).as_deref(), Some("role=a%20b"));
+        assert_eq!(Mutation::default().query(Some("a")).as_deref(), Some("a"));
+        assert_eq!(Mutation::default().query(None), None);
     }
 
     /// What was said is a part of the request from then on; in trailers nobody says it again, and answers have what they had.

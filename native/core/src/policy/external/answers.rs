@@ -82,7 +82,7 @@ impl Answers {
 
     /// Octets that an answer counts for; `None`: it is not to be remembered.
     fn weight(&self, answered: &Answered) -> Option<usize> {
-        let Passage { forward, respond, respond_to_success, .. } = &answered.found;
+        let Passage { forward, respond, respond_to_success, query, .. } = &answered.found;
         let (fields, body) = match &answered.outcome {
             Outcome::Pass => (&[][..], 0),
             Outcome::Deny(denial) if self.denials => (&*denial.fields, denial.body.as_ref().map_or(0, Vec::len)),
@@ -93,6 +93,7 @@ impl Answers {
         if all().any(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
             return None;
         }
+        let body = body + query.as_ref().map_or(0, |edits| edits.bytes());
         let bytes = OVERHEAD + body + all().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         (bytes <= MOST.bytes).then_some(bytes)
     }

@@ -5,12 +5,15 @@ use super::message::{Value, Writer, read};
 use super::{Answer, Ask, Meaning, Message, belongs_to_message, is_field, is_named, refusing};
 use codec::Field;
 use route::ir::ExternalService;
-use route::policy::AnswerField;
+use route::policy::{AnswerField, QueryEdits};
 
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 
 /// What comes before a message of gRPC: no compression, and its length.
 const FRAME: usize = 5;
+
+/// Octets of the query that an answer sets: with more no backend would take the target.
+const MAX_QUERY: usize = 16 * 1024;
 
 /// What a service is given of a request (`GRPCAuthConfig.allowedHeaders`). Where it comes from is told by us.
 pub(super) fn is_given(service: &ExternalService, field: &Field<'_>) -> bool {
@@ -100,6 +103,10 @@ fn unframed(body: &[u8]) -> Option<&[u8]> {
 /// `CheckResponse`. Without a status it is `OK`, as of any message of this language.
 fn check_response(message: &[u8]) -> Option<Meaning> {
     let fields = read(message)?;
+    // `error_response`: it could not look, which is no refusal.
+    if last(&fields, 5)?.is_some() {
+        return None;
+    }
     let code = match last(&fields, 1)? {
         None => 0,
         Some(status) => number(&read(status)?, 1)?,
@@ -117,7 +124,25 @@ fn allowed(response: Option<&[u8]>) -> Option<Meaning> {
             removed.push(name);
         }
     }
-    Some(Meaning::Allowed { forward: headers(&fields, 2)?, respond: headers(&fields, 6)?, removed })
+    let (forward, respond, query) = (headers(&fields, 2)?, headers(&fields, 6)?, query_edits(&fields)?);
+    Some(Meaning::Allowed { forward, respond, removed, query })
+}
+
+/// `query_parameters_to_set`, then `query_parameters_to_remove`, as Envoy does it. One without a name is none.
+fn query_edits(fields: &[(u64, Value<'_>)]) -> Option<QueryEdits> {
+    let mut edits = QueryEdits::default();
+    for (_, parameter) in fields.iter().filter(|(field, _)| *field == 7) {
+        let parameter = read(parameter.bytes()?)?;
+        let part = |number| std::str::from_utf8(last(&parameter, number)?.unwrap_or_default()).ok();
+        let (name, value) = (part(1)?, part(2)?);
+        if !name.is_empty() {
+            edits.set(name, value);
+        }
+    }
+    for (_, name) in fields.iter().filter(|(field, _)| *field == 8) {
+        edits.remove(std::str::from_utf8(name.bytes()?).ok()?);
+    }
+    (edits.bytes() <= MAX_QUERY).then_some(edits)
 }
 
 /// `DeniedHttpResponse`. Without a status it is 403.

@@ -3,7 +3,7 @@
 use super::{Answer, Ask, Meaning, Message, belongs_to_message, is_field, is_named, refusing};
 use codec::Field;
 use route::ir::ExternalService;
-use route::policy::{AnswerField, same_field};
+use route::policy::{AnswerField, QueryEdits, same_field};
 
 /// What a service is given of a request besides method, path and host: credentials in any case
 /// (`HTTPAuthConfig.allowedHeaders`), where it comes from, of which kind its body is, and what the policy names.
@@ -64,6 +64,7 @@ pub(super) fn meaning(ask: &Ask, answer: &Answer<'_>) -> Meaning {
             forward: forwarded(service, answer),
             respond: told_to_client(service, answer),
             removed: Vec::new(),
+            query: QueryEdits::default(),
         },
         500.. => Meaning::Nothing,
         status => {

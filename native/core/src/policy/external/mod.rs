@@ -21,7 +21,7 @@ use super::{Answered, Denial, Outcome, Pending, Running, State, StepResult};
 use crate::error::ErrorCode;
 use codec::Field;
 use route::ir::{ExternalProtocol, ExternalService, Policy, SignIn};
-use route::policy::{AnswerField, Compiled, Facts, Judge, OfSuccess, Passage, Removal, is_forwardable};
+use route::policy::{AnswerField, Compiled, Facts, Judge, OfSuccess, Passage, QueryEdits, Removal, is_forwardable};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -89,6 +89,7 @@ enum Meaning {
         forward: Vec<AnswerField>,
         respond: Vec<AnswerField>,
         removed: Vec<String>,
+        query: QueryEdits,
     },
     Denied {
         status: u16,
@@ -189,7 +190,7 @@ impl Ask {
         let is_said = meaning != Meaning::Nothing;
         let mut found = Passage::default();
         let outcome = match meaning {
-            Meaning::Allowed { forward, respond, removed } => {
+            Meaning::Allowed { forward, respond, removed, query } => {
                 // What the client sent by that name is not what the service has said.
                 let replaced = forward.iter().map(|(name, _)| Removal::Field(name.clone()));
                 let removed = removed.into_iter().map(|name| Removal::Field(name.into()));
@@ -198,6 +199,7 @@ impl Ask {
                 let (of_success, respond): (Vec<_>, Vec<_>) = respond.into_iter().partition(later);
                 found.respond_to_success = (!of_success.is_empty()).then(|| Box::new(OfSuccess(of_success)));
                 (found.forward, found.respond) = (forward, respond);
+                found.query = (!query.is_empty()).then(|| Box::new(query));
                 Outcome::Pass
             }
             Meaning::Denied { status: 401, fields, .. } if self.navigates && self.sign_in().is_some() => {

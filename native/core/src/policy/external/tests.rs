@@ -6,7 +6,7 @@ use crate::error::ErrorCode;
 use crate::policy::{Answered, Denial, Outcome};
 use codec::Field;
 use route::ir::{ExternalProtocol, ExternalService, HeaderValue};
-use route::policy::{External, Facts, Removal, SentHead};
+use route::policy::{External, Facts, Passage, Removal, SentHead};
 use std::sync::Arc;
 
 fn service(protocol: ExternalProtocol) -> ExternalService {
@@ -352,6 +352,58 @@ fn what_grpc_says() {
         assert_eq!(denial.status, Some(status), "{code} {http}");
         assert_eq!(pairs(&denial.fields), [("location", "https://login.test/")]);
         assert_eq!(denial.body.as_deref(), Some(&b"why"[..]));
+    }
+}
+
+/// What it wants changed of the query is changed on the way to the backend; so much that nobody would take it is nonsense.
+#[test]
+fn what_grpc_says_of_the_query() {
+    let parameter = |writer: &mut Writer, name: &str, value: &str| {
+        writer.message(7, |parameter| {
+            parameter.bytes(1, name.as_bytes());
+            parameter.bytes(2, value.as_bytes());
+        });
+    };
+    let heard = |write: &dyn Fn(&mut Writer)| {
+        let mut message = Writer::default();
+        message.message(3, write);
+        heard_grpc(&frame(&message.into_bytes()), 200, Some(0))
+    };
+    let Answered { outcome, found } = heard(&|ok| {
+        parameter(ok, "tenant", "a b&c");
+        parameter(ok, "", "1");
+        parameter(ok, "gone", "1");
+        ok.bytes(8, b"debug");
+        ok.bytes(8, b"gone");
+    });
+    assert!(matches!(outcome, Outcome::Pass));
+    let edits = found.query.clone().unwrap();
+    assert_eq!(edits.apply(Some("tenant=root&a=1&debug&gone")).as_deref(), Some("a=1&tenant=a%20b%26c"));
+    // Another service that is asked behind it has the last word.
+    let mut passage = Passage::default();
+    passage.add(found);
+    passage.add(heard(&|ok| parameter(ok, "tenant", "other")).found);
+    assert_eq!(passage.query.unwrap().apply(Some("gone")).as_deref(), Some("tenant=other"));
+    assert!(heard(&|_| ()).found.query.is_none());
+    let long = "&".repeat(8 * 1024);
+    let nonsense: [&dyn Fn(&mut Writer); 4] =
+        [&|ok| parameter(ok, "a", &long), &|ok| ok.bytes(8, b"\xff"), &|ok| ok.number(7, 1), &|ok| {
+            ok.message(7, |parameter| parameter.number(2, 1));
+        }];
+    for nonsense in nonsense {
+        assert_eq!(denial(heard(nonsense)).code, ErrorCode::AuthUnavailable);
+    }
+}
+
+/// `error_response`: the service could not look, whatever else it says.
+#[test]
+fn trouble_that_grpc_tells_is_no_refusal() {
+    for code in [0, 7, 13] {
+        let mut message = Writer::default();
+        message.message(1, |status| status.number(1, code));
+        message.message(5, |error| error.message(1, |status| status.number(1, 500)));
+        let heard = heard_grpc(&frame(&message.into_bytes()), 200, Some(0));
+        assert_eq!(denial(heard).code, ErrorCode::AuthUnavailable, "{code}");
     }
 }
 
