@@ -320,7 +320,9 @@ def _backends(resources: ir.Resources) -> dict[str, Backend]:
     }
 
 
-def _is_invalid(kind: type[ir.Policy], policies: Iterable[ir.Policy]) -> bool:
+def _is_invalid(
+    kind: type[ir.BackendTls | ir.BackendPolicy | ir.BackendTraffic], policies: Iterable[ir.Policy]
+) -> bool:
     """Of several policies of one kind the first counts."""
     found = next((policy for policy in policies if isinstance(policy, kind)), None)
     return found is not None and found.invalid

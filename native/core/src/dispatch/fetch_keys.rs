@@ -109,7 +109,7 @@ async fn ask_provider(
     slot: u32,
 ) -> Result<Vec<u8>, String> {
     let backend = generation.table.backend(slot).ok_or("the Service is not there")?;
-    let route = generation.client_tls.own_route(backend).filter(|_| !backend.is_invalid());
+    let route = generation.client_tls.own_route(backend, false).filter(|_| !backend.is_invalid());
     let mut route = route.ok_or("a policy of the Service cannot be honoured")?;
     route.policy = RoutePolicy::of_ourselves(backend);
     let source = &set.source;
@@ -148,6 +148,7 @@ fn outbound(host: &str, path: &str, tls: bool) -> Outbound {
         connect: false,
         trailers: false,
         tls,
+        span: None,
     }
 }
 

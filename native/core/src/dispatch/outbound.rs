@@ -12,6 +12,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Method, Request, Version};
 use route::policy::Removed;
+use std::cell::Cell;
 use std::mem::MaybeUninit;
 
 /// What asks for another protocol begins so; nothing but the empty line comes after it.
@@ -36,6 +37,25 @@ pub struct Outbound {
     /// The client understands trailers; HTTP/2 backends are told so.
     pub trailers: bool,
     pub tls: bool,
+    /// Where each try says its own span, of a request that records its trace.
+    pub span: Option<Box<SpanPlace>>,
+}
+
+/// Where the parent of a backend's spans stands in a head (`traceparent`).
+#[derive(Debug, Clone)]
+pub struct SpanPlace {
+    at: usize,
+    /// Of the try under way.
+    pub now: Cell<[u8; 16]>,
+}
+
+impl SpanPlace {
+    fn write(&self, head: &mut [u8]) {
+        let span = self.now.get();
+        if let Some(place) = head.get_mut(self.at..self.at + span.len()) {
+            place.copy_from_slice(&span);
+        }
+    }
 }
 
 /// What a request is made of after the filters.
@@ -131,13 +151,37 @@ impl Outbound {
             connect: parts.connect,
             trailers: parts.trailers,
             tls: parts.tls,
+            span: None,
+        }
+    }
+
+    /// Have each try say its own span where the head has this `traceparent`; a filter may have written another one. `span_at`:
+    /// where the span stands in it.
+    pub fn say_spans(&mut self, parent: &[u8], span_at: usize) {
+        let line = [b"\r\ntraceparent: ", parent, b"\r\n"].concat();
+        let Some(at) = memchr::memmem::find(&self.head, &line) else { return };
+        let at = at + line.len() - b"\r\n".len() - parent.len() + span_at;
+        let mut now = [0; 16];
+        if let Some(span) = self.head.get(at..at + now.len()) {
+            now.copy_from_slice(span);
+            self.span = Some(Box::new(SpanPlace { at, now: Cell::new(now) }));
+        }
+    }
+
+    /// The head of the try under way, behind what is there.
+    pub fn write_head(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&self.head);
+        if let Some(place) = &self.span {
+            place.write(&mut out[start..]);
         }
     }
 
     /// The same request, asking for no other protocol.
     #[must_use]
     pub fn without_upgrade(&self) -> Self {
-        let mut plain = Self { upgrade: false, connect: false, ..self.clone() };
+        // Who gets it is no try: its parent is the request.
+        let mut plain = Self { upgrade: false, connect: false, span: None, ..self.clone() };
         if self.upgrade
             && let Some(at) = memchr::memmem::rfind(&plain.head, UPGRADE)
         {
@@ -173,6 +217,17 @@ impl Outbound {
         }
     }
 
+    /// What is asked for, without its query.
+    pub fn url(&self) -> String {
+        let mut lines = self.head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+        let target = lines.next().and_then(|line| line.split(|byte| *byte == b' ').nth(1)).unwrap_or_default();
+        let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        // Its field is the first one.
+        let host = lines.next().and_then(|line| line.strip_prefix(b"host: ")).unwrap_or_default();
+        let text = String::from_utf8_lossy;
+        format!("{}://{}{}", if self.tls { "https" } else { "http" }, text(host), text(path))
+    }
+
     /// The key of a request for a WebSocket.
     pub fn websocket_key(&self) -> Option<Vec<u8>> {
         let mut headers = [const { MaybeUninit::uninit() }; codec::MAX_FIELDS + OWN_FIELDS];
@@ -193,7 +248,12 @@ impl Outbound {
         const BAD: WireError = WireError::Malformed("a request that HTTP/2 cannot carry");
         let mut headers = [const { MaybeUninit::uninit() }; codec::MAX_FIELDS + OWN_FIELDS];
         let mut parsed = httparse::Request::new(&mut []);
-        parsed.parse_with_uninit_headers(&self.head, &mut headers).map_err(|_| BAD)?;
+        let mut of_try = Vec::new();
+        if self.span.is_some() {
+            self.write_head(&mut of_try);
+        }
+        let head = if of_try.is_empty() { &self.head } else { &of_try };
+        parsed.parse_with_uninit_headers(head, &mut headers).map_err(|_| BAD)?;
         let mut request = Request::new(());
         *request.version_mut() = Version::HTTP_2;
         *request.method_mut() = Method::from_bytes(parsed.method.unwrap_or_default().as_bytes()).map_err(|_| BAD)?;
@@ -240,6 +300,7 @@ mod tests {
             connect: false,
             trailers: false,
             tls: false,
+            span: None,
         };
         let request = outbound.to_http2().ok()?;
         request.uri().path_and_query().map(ToString::to_string)

@@ -11,7 +11,7 @@
 //!   A POST or PATCH is sent twice only where the backend's policy allows it.
 
 use super::Forward;
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Attempted};
 use super::exchange::{ExchangeError, Exchanged, Switched};
 use super::failure::Failure;
 use super::mirror::Mirrors;
@@ -25,7 +25,9 @@ use crate::message::grpc::End;
 use crate::message::local_reply::Answer;
 use crate::message::record::Entry;
 use crate::message::reply::ReplySink;
+use crate::telemetry::TryEnded;
 use crate::upstream::{Load, Outcome, Slot};
+use route::table::Endpoint;
 use smallvec::SmallVec;
 use std::task::Poll;
 use std::time::Duration;
@@ -128,6 +130,9 @@ impl Exchange<'_, '_> {
             let more = retries < allowed && forward.outbound.idempotent;
             let retry_codes = forward.retry.filter(|_| more).map_or(&[][..], |retry| &retry.codes);
             let begun = first.take().unwrap_or_else(Instant::now);
+            if entry.trace().is_some() {
+                begin_span(forward, endpoint, begun, entry);
+            }
             let pause = forward
                 .retry
                 .filter(|it| it.attempts > 0)
@@ -154,6 +159,7 @@ impl Exchange<'_, '_> {
                 Ok((done, _)) => Outcome::Answered(done.status),
                 Err((failure, reused)) => failure.outcome(*reused),
             };
+            entry.end_try(|| try_ended(&attempted, deadline));
             if let Some(answered) = progress.answered_at() {
                 state.answered_in(answered.duration_since(begun));
             }
@@ -230,6 +236,28 @@ impl Exchange<'_, '_> {
         };
         let limit = client.worker.settings().response_read_timeout();
         Box::pin(give_up(forward, end, retries, watchdog, limit, sink, entry)).await
+    }
+}
+
+/// Give a try a span of its own, and have its backend know of it.
+#[cold]
+#[inline(never)]
+fn begin_span(forward: &Forward<'_>, endpoint: &Endpoint, begun: Instant, entry: &mut Entry<'_>) {
+    if let (Some(span), Some(place)) =
+        (entry.begin_try(endpoint, begun, || forward.outbound.url()), &forward.outbound.span)
+    {
+        place.now.set(span);
+    }
+}
+
+/// How a try ended, for its span.
+fn try_ended(attempted: &Attempted, deadline: Option<Instant>) -> TryEnded {
+    match attempted {
+        Ok((done, _)) => TryEnded { status: done.status, error: None },
+        Err((Failure::Exchange(ExchangeError::RetryStatus(status) | ExchangeError::NotSwitched(Some(status))), _)) => {
+            TryEnded { status: *status, error: None }
+        }
+        Err((failure, _)) => TryEnded { status: 0, error: Some(failure.code(deadline).name()) },
     }
 }
 

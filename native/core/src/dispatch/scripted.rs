@@ -107,7 +107,7 @@ pub fn outbound(body: Body, upgrade: bool) -> Outbound {
     }
     head.extend_from_slice(b"\r\n");
     let (head_request, connect, trailers, tls) = (false, false, false, false);
-    Outbound { head, framing, head_request, idempotent: true, upgrade, connect, trailers, tls }
+    Outbound { head, framing, head_request, idempotent: true, upgrade, connect, trailers, tls, span: None }
 }
 
 pub fn endpoints(addresses: &[SocketAddr]) -> Vec<Arc<Endpoint>> {

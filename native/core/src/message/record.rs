@@ -1,5 +1,7 @@
 //! What one request leaves behind: a count, a duration, and, where the access log is on, a line.
 
+mod traced;
+
 use super::client::Client;
 use super::grpc::End;
 use super::head::{HttpVersion, Inbound};
@@ -8,10 +10,11 @@ use crate::error::ErrorCode;
 use crate::observe::access_record::Record;
 use crate::observe::metrics::RouteSeries;
 use crate::policy::Held;
+use crate::telemetry::Trace;
 use codec::Field;
 use route::ir::{ClientAccessLog, LogLines, LogSample};
 use route::policy::{Identity, Networks, Proof, masked};
-use route::table::{Endpoint, Listener, Rule, Tag};
+use route::table::{Endpoint, Found, Listener, Rule};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
@@ -25,6 +28,8 @@ pub struct Entry<'g> {
     version: HttpVersion,
     listener: Option<&'g Arc<Listener>>,
     rule: Option<&'g Arc<Rule>>,
+    /// Of the rule's matches, the one that took the request.
+    match_index: u32,
     series: Option<&'g RouteSeries>,
     status: u16,
     code: Option<ErrorCode>,
@@ -39,6 +44,8 @@ pub struct Entry<'g> {
     text: Option<Box<Text>>,
     /// A policy wants a line only of what is an error.
     errors_only: bool,
+    /// Where the listener is traced.
+    trace: Option<Box<Trace>>,
 }
 
 /// Bytes of the request line of a refused head that are logged.
@@ -110,6 +117,7 @@ impl<'g> Entry<'g> {
             version: inbound.version,
             listener: None,
             rule: None,
+            match_index: 0,
             series: None,
             status: 0,
             code: None,
@@ -121,6 +129,7 @@ impl<'g> Entry<'g> {
             held: Held::new(),
             text,
             errors_only: false,
+            trace: None,
         }
     }
 
@@ -159,8 +168,12 @@ impl<'g> Entry<'g> {
 
     /// Who asks is found out by other proxies than those of the settings.
     pub fn origin(&mut self, inbound: &Inbound<'_>, proxies: Option<&Networks>) {
+        let origin = self.client.origin(&inbound.fields, proxies);
+        if let Some(trace) = &mut self.trace {
+            trace.client(origin.unwrap_or(self.client.address));
+        }
         if let Some(text) = &mut self.text {
-            text.origin = self.client.origin(&inbound.fields, proxies).map(|address| address.to_string());
+            text.origin = origin.map(|address| address.to_string());
         }
     }
 
@@ -199,13 +212,17 @@ impl<'g> Entry<'g> {
         &mut self.held
     }
 
-    pub fn listener(&mut self, listener: &'g Arc<Listener>) {
+    pub fn listener(&mut self, listener: &'g Arc<Listener>, inbound: &Inbound<'_>) {
         self.listener = Some(listener);
+        if let Some(policy) = listener.tracing() {
+            self.begin_trace(policy, listener, inbound);
+        }
     }
 
-    pub fn rule(&mut self, rule: &'g Arc<Rule>, tag: &'g Tag) {
-        self.rule = Some(rule);
-        self.series = tag.downcast_ref();
+    pub fn rule(&mut self, found: &Found<'g>) {
+        self.rule = Some(found.rule);
+        self.match_index = found.match_index;
+        self.series = found.tag.downcast_ref();
     }
 
     pub fn backend(&mut self, id: &str) {
@@ -283,6 +300,8 @@ impl<'g> Entry<'g> {
     }
 
     fn log(&self, text: &Text, duration_ms: f64) {
+        let context = self.trace.as_ref().map(|trace| &trace.context);
+        let (trace, span) = (context.map(|context| context.trace.hex()), context.map(|context| context.span.hex()));
         self.client.worker.shared.access_log.push(&Record {
             time: now() - duration_ms / 1000.0,
             duration_ms,
@@ -314,6 +333,9 @@ impl<'g> Entry<'g> {
             retries: self.retries,
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
+            // Digits.
+            trace_id: trace.as_ref().and_then(|id| std::str::from_utf8(id).ok()),
+            span_id: span.as_ref().and_then(|id| std::str::from_utf8(id).ok()),
         });
     }
 }
@@ -343,6 +365,9 @@ impl Drop for Entry<'_> {
         worker.metrics.retries(self.retries);
         if let Some(text) = self.text.as_deref().filter(|_| !self.errors_only || self.is_error()) {
             self.log(text, duration.as_secs_f64() * 1000.0);
+        }
+        if self.trace.is_some() {
+            self.end_trace();
         }
     }
 }

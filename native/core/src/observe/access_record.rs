@@ -35,4 +35,8 @@ pub struct Record<'r> {
     pub retries: u32,
     pub request_bytes: u64,
     pub response_bytes: u64,
+    /// Of the trace that the request is part of, where its listener is traced.
+    pub trace_id: Option<&'r str>,
+    /// Of the request itself.
+    pub span_id: Option<&'r str>,
 }

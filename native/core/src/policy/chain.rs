@@ -141,8 +141,7 @@ impl Chain {
         if self.invalid {
             return Admission::Denied(refuse_unusable(self.unusable.as_ref()));
         }
-        let before = self.preceding.as_ref().map_or(0, |preceding| preceding.steps);
-        self.run_in(first.max(before)..self.steps.len(), facts, passage, held)
+        self.run_in(first.max(self.steps_before_rules())..self.steps.len(), facts, passage, held)
     }
 
     /// As [`Self::run`], of the steps before a rule is looked for.
@@ -192,6 +191,16 @@ impl Chain {
             Some(step) => step.signed(denial),
             None => denial,
         }
+    }
+
+    /// How many of the steps, the first ones, act before a rule is looked for.
+    pub fn steps_before_rules(&self) -> usize {
+        self.preceding.as_ref().map_or(0, |preceding| preceding.steps)
+    }
+
+    /// The steps from one on, as many as are wanted, for traces.
+    pub fn names(&self, first: usize, most: usize) -> String {
+        self.steps.iter().skip(first).take(most).map(Step::name).collect::<Vec<_>>().join(", ")
     }
 
     /// Run the steps of a connection, or of the datagrams of one client; `held` as of [`Self::run`].

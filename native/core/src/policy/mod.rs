@@ -28,7 +28,7 @@ pub use figures::{render_faults, render_verdicts};
 #[cfg(test)]
 pub use gate::Gate;
 pub use rate_limit::{Believed, Held, RateLimits, render as render_limits};
-pub use running::{Running, State};
+pub use running::{Running, State, render_traces};
 
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
@@ -274,6 +274,22 @@ impl Step {
             | Self::Buffer(_) => Ok(()),
             #[cfg(test)]
             Self::Gate(_) => Ok(()),
+        }
+    }
+
+    /// What it is, for traces.
+    fn name(&self) -> String {
+        match self {
+            Self::Judged(policy, _)
+            | Self::External(policy)
+            | Self::RateLimits(policy, ..)
+            | Self::Credential(policy)
+            | Self::Fault(policy) => part_of(policy),
+            Self::Authenticate(_) => "credentials".to_owned(),
+            Self::BodyLimit(_) => "max_body_bytes".to_owned(),
+            Self::Buffer(_) => "buffer".to_owned(),
+            #[cfg(test)]
+            Self::Gate(_) => "gate".to_owned(),
         }
     }
 

@@ -5,8 +5,10 @@ use super::access::{KeySets, Tokens, Users};
 use super::draws::Faults;
 use super::external::Answers;
 use super::verdicts::{Verdicts, Word};
+use crate::telemetry::{self, Collector, Figures};
 use route::ir::Policy;
 use route::policy::{Compiled, Judge};
+use route::table::Table;
 use std::sync::Arc;
 
 /// Made once for each policy. It lives as long as a generation has the policy.
@@ -30,6 +32,8 @@ pub enum State {
     Faults(Arc<Faults>),
     /// What a service has said.
     Answers(Arc<Answers>),
+    /// Who takes spans.
+    Tracing(Arc<Collector>),
 }
 
 impl Running {
@@ -82,8 +86,28 @@ impl State {
                 let answers = external.cache.as_ref().map(|cache| Self::Answers(Arc::new(Answers::new(cache))));
                 answers.unwrap_or(Self::Stateless)
             }
+            (Policy::TelemetryTracing(_), _) => {
+                let before = before.and_then(|before| match before {
+                    Self::Tracing(collector) => Some(&**collector),
+                    _ => None,
+                });
+                Collector::of(policy, before).map_or(Self::Stateless, |collector| Self::Tracing(Arc::new(collector)))
+            }
             _ => Self::Stateless,
         }
+    }
+}
+
+/// Write what became of spans, for Prometheus.
+pub fn render_traces(table: &Table, text: &mut String) {
+    let all = table.policies.iter().filter_map(|(id, policy)| Some((&**id, figures_of(policy)?)));
+    telemetry::render(all, text);
+}
+
+fn figures_of(policy: &Compiled) -> Option<&Figures> {
+    match State::of_policy(policy)? {
+        State::Tracing(collector) => Some(&collector.figures),
+        _ => None,
     }
 }
 
@@ -136,6 +160,7 @@ mod tests {
                 State::RateLimits(_) => "limits",
                 State::Faults(_) => "faults",
                 State::Answers(_) => "answers",
+                State::Tracing(_) => "tracing",
             };
             assert_eq!(found, expected, "{:?} {secret}", policy.ir);
             assert_eq!(Running::is_unusable(policy), expected == "unusable", "{:?}", policy.ir);

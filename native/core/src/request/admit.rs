@@ -64,7 +64,7 @@ fn try_admit<'g>(
         Err(Refused::BadRequest) => Err(ErrorCode::BadRequest.into()),
         Err(Refused::NoListener) => Err(ErrorCode::NoListener.into()),
         Err(Refused::Misdirected(listener)) => {
-            record.listener(listener);
+            record.listener(listener, inbound);
             Err(ErrorCode::Misdirected.into())
         }
         Err(Refused::Asks(found)) => before_rules(client, generation, inbound, &found, place, buffer, record),

@@ -31,7 +31,7 @@ pub fn before_rules<'g>(
     record: &mut Entry<'g>,
 ) -> Result<Plan<'g>, Box<Failed<'g>>> {
     let Unrouted { listener, head, sent_fields } = *found;
-    record.listener(listener);
+    record.listener(listener, inbound);
     // Never a request without its policies.
     let joined = listener.asks_before_rules().ok_or(ErrorCode::PolicyInvalid)?;
     let chain = joined.kept.get::<Chain>().ok_or(ErrorCode::PolicyInvalid)?;

@@ -79,11 +79,29 @@ pub fn consult<'g>(
     record: &mut Entry<'_>,
 ) -> (Admission, Passage<'g>) {
     let Place { step, outcome, mut passage } = place;
+    // Somebody was asked by the step before.
+    if step > 0 && matches!(outcome, Outcome::Pass) {
+        record.moment("policy.answered", || chain.names(step - 1, 1), None);
+    }
     let admission = match outcome {
         Outcome::Pass if part == Part::BeforeRules => chain.run_before_rules(step, facts, &mut passage, record.held()),
         Outcome::Pass => chain.run(step, facts, &mut passage, record.held()),
         Outcome::Deny(denial) => Admission::Denied(chain.refused(step, *denial)),
     };
+    match &admission {
+        Admission::Admitted => {
+            let before = chain.steps_before_rules();
+            let passed = || match part {
+                Part::BeforeRules => chain.names(step, before.saturating_sub(step)),
+                Part::Behind => chain.names(step.max(before), usize::MAX),
+            };
+            record.moment("policy.passed", passed, None);
+        }
+        Admission::Asked { next, .. } => record.moment("policy.asked", || chain.names(next.saturating_sub(1), 1), None),
+        Admission::Denied(denial) => {
+            record.moment("policy.refused", || denial.detail.clone().unwrap_or_default(), Some(denial.code));
+        }
+    }
     if let Some(identity) = &passage.identity {
         record.user(identity);
     }

@@ -34,8 +34,8 @@ pub fn admit_routed<'g>(
 ) -> Result<Plan<'g>, Box<Failed<'g>>> {
     let mut kept = EditedFields::new();
     let rule = routed.found.rule;
-    record.listener(routed.listener);
-    record.rule(rule, routed.found.tag);
+    record.listener(routed.listener, inbound);
+    record.rule(&routed.found);
     let filters = &rule.filters;
     // A preflight asks for what the browser may ask: it is no use of what policies guard, and carries no credentials.
     let own = match routed.action() {

@@ -14,6 +14,7 @@ use crate::message::record::Entry;
 use crate::message::response_filters::ResponseEdits;
 use crate::message::session::Session;
 use crate::policy::Chain;
+use crate::telemetry::{Context, PARENT_AT, REMOVED};
 use crate::upstream::{Among, Load, RoutePolicy};
 use crate::worker::Generation;
 use codec::Field;
@@ -99,6 +100,9 @@ pub fn select<'g>(
     if let Some(removal) = kept.and_then(|session| removal(session, head.fields)) {
         passage.removed.push(removal);
     }
+    if let Some(trace) = record.trace() {
+        go_on(&trace.context, passage);
+    }
     let key = policy.and_then(|policy| key_of(policy, client, routed, proxies, &passage.forward));
     let filters = [&rule.filters, &chosen.filters];
     let make =
@@ -113,6 +117,9 @@ pub fn select<'g>(
     let mut outbound =
         write_outbound(client, parts, *sent_fields, (passage, believed), &both, found.prefix_length, buffer)
             .map_err(|NoPath| ErrorCode::BadRequest)?;
+    if let Some(trace) = record.trace().filter(|trace| trace.is_recorded()) {
+        outbound.say_spans(&trace.context.to_parent(), PARENT_AT);
+    }
     outbound.idempotent |=
         policy.is_some_and(|policy| policy.retry_methods.iter().any(|method| method == inbound.method));
     Ok(Box::new(Forward {
@@ -145,6 +152,17 @@ pub fn select<'g>(
         withheld: Withheld::of(chain.and_then(Chain::owned), std::mem::take(&mut passage.removed))
             .edited(&routed.listener.filters.pre_routing, filters),
     }))
+}
+
+/// Tell the backend of the trace that its request is part of, in place of what the client said of one. Filters may edit that.
+#[cold]
+#[inline(never)]
+fn go_on(context: &Context, passage: &mut Passage<'_>) {
+    passage.removed.extend(&REMOVED);
+    passage.forward.push((Cow::Borrowed("traceparent"), context.to_parent()));
+    if !context.state.is_empty() {
+        passage.forward.push((Cow::Borrowed("tracestate"), context.state.clone().into_bytes()));
+    }
 }
 
 /// What expressions may ask of a request. `proxies`: whose word about who asks counts; `None`: as the settings have it.

@@ -37,7 +37,7 @@ pub fn unrouted<'g>(
     record: &mut Entry<'g>,
 ) -> Result<Plan<'g>, Box<Failed<'g>>> {
     let listener = unrouted.listener;
-    record.listener(listener);
+    record.listener(listener, inbound);
     let no_route = |chain, passage| failed(ErrorCode::NoRoute.into(), listener, chain, passage, inbound);
     let Some(joined) = listener.policies_without_rule() else {
         return Err(no_route(None, Passage::default()));

@@ -155,14 +155,15 @@ impl ClientTls {
     }
 
     /// How the gateway itself reaches a backend, whatever the listener: without a certificate of its own. `None`: it wants TLS
-    /// that could not be set up.
-    pub fn own_route(&self, backend: &Backend) -> Option<Route> {
-        let http2 = backend.protocol == BackendProtocol::H2c;
+    /// that could not be set up. `grpc`: by HTTP/2, whatever its `appProtocol` says.
+    pub fn own_route(&self, backend: &Backend, grpc: bool) -> Option<Route> {
+        let http2 = grpc || backend.protocol == BackendProtocol::H2c;
         let Some(policy) = &backend.tls else {
             return Some(Route { tls: None, http2, policy: None });
         };
         let entry = self.entries.get(&key(policy, backend, policy.certificate.as_deref()))?;
-        Some(Route { tls: Some(entry.target.clone()), http2, policy: None })
+        let target = if grpc { &entry.grpc } else { &entry.target };
+        Some(Route { tls: Some(target.clone()), http2, policy: None })
     }
 
     /// How to reach a backend from a listener. `None`: it wants TLS that could not be set up.

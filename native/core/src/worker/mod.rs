@@ -18,6 +18,7 @@ use crate::observe::process;
 use crate::observe::unreachable::Unreachable;
 use crate::policy::{self, Chain, KeySets};
 use crate::settings::Settings;
+use crate::telemetry::{Ids, Outboxes};
 use crate::tls::server::ServerTls;
 use crate::upstream::tls::ClientTls;
 use crate::upstream::{ConnectError, Externals, Loads, OwnSockets, Upstreams, render_checked};
@@ -130,6 +131,7 @@ impl Shared {
         policy::render_faults(&generation.table, &mut text);
         render_checked(&generation.table, &mut text);
         policy::render_verdicts(&generation.table, &mut text);
+        policy::render_traces(&generation.table, &mut text);
         self.key_sets.render(&mut text);
         generation.server_tls.render_ends(&mut text);
         process::render(&mut text);
@@ -155,6 +157,10 @@ pub struct Worker {
     /// Whose turn it is.
     pub turns: Turns,
     pub scratch: Scratch,
+    /// Spans that wait for their collectors.
+    pub traces: Outboxes,
+    /// Names of traces and spans.
+    pub ids: Ids,
 }
 
 impl Worker {
@@ -170,6 +176,8 @@ impl Worker {
             generation: RefCell::new(Rc::new(shared.generation.load_full())),
             turns: Turns::default(),
             scratch: Scratch::default(),
+            traces: Outboxes::default(),
+            ids: Ids::default(),
             shared,
         }
     }

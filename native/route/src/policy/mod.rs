@@ -189,7 +189,8 @@ impl Compiled {
             | ir::Policy::ClientConnections(_)
             | ir::Policy::ClientTimeouts(_)
             | ir::Policy::ClientHttp2(_)
-            | ir::Policy::ClientAccessLog(_) => Judge::Nothing,
+            | ir::Policy::ClientAccessLog(_)
+            | ir::Policy::TelemetryTracing(_) => Judge::Nothing,
             ir::Policy::ClientAddress(address) => compiled(ClientAddressing::compile(address), Judge::Address),
             ir::Policy::ClientCertificateHeader(header) => Judge::CertificateHeader(CertificateHeader::compile(header)),
             ir::Policy::ClientHeaders(limits) => Judge::Head(HeadLimits::compile(limits)),

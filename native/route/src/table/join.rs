@@ -125,12 +125,19 @@ pub struct Joins {
     /// For rules that name nothing.
     inherited: Option<Arc<Joined>>,
     lists: AHashMap<ListNumber, Arc<Joined>>,
+    /// Who traces what comes to the listener: no stanza, so nothing is merged with it.
+    tracing: Option<Arc<Compiled>>,
 }
 
 impl Joins {
     /// Of the listener by itself.
     pub fn own(&self) -> Option<&Arc<Joined>> {
         self.own.as_ref()
+    }
+
+    /// Who traces what comes to it; nothing where nothing is traced.
+    pub fn tracing(&self) -> Option<&Arc<Compiled>> {
+        self.tracing.as_ref()
     }
 
     /// Of a rule that names this list.
@@ -144,6 +151,9 @@ impl Joins {
 
     /// Join anew for the listener itself and rules that name nothing. What is as before stays the very same.
     pub(super) fn put_own(&mut self, listener: &[Arc<Compiled>], rules: PolicyPlace) {
+        let traces =
+            |policy: &&Arc<Compiled>| matches!(&policy.ir, Policy::TelemetryTracing(it) if it.collector.is_some());
+        self.tracing = listener.iter().find(traces).cloned();
         self.own = renewed(self.own.take(), Joined::of(listener, &[], PolicyPlace::Listener));
         self.inherited = renewed(self.inherited.take(), Joined::of(listener, &[], rules));
     }

@@ -358,6 +358,11 @@ impl Listener {
         self.joins.as_ref()?.own()
     }
 
+    /// Who traces its requests.
+    pub fn tracing(&self) -> Option<&Arc<Compiled>> {
+        self.joins.as_ref()?.tracing()
+    }
+
     /// The policies that hold for the requests of one of its rules.
     pub fn policies_of(&self, rule: &Rule) -> Option<&Arc<Joined>> {
         self.joins.as_ref()?.of(rule.policies)

@@ -97,6 +97,15 @@ from .rate_limit import (
     UserLimitKey,
 )
 from .session_cookie import CookieSecure, SameSite, SessionCookieAttributes
+from .telemetry import (
+    AttributeSpanSource,
+    HeaderSpanSource,
+    LiteralSpanSource,
+    OtlpProtocol,
+    SpanAttribute,
+    TelemetryTracing,
+    TraceCollector,
+)
 from .tls_versions import CipherSuite, TlsVersion, TlsVersions
 
 __all__ = [
@@ -112,6 +121,7 @@ __all__ = [
     "AccessJwt",
     "AccessRule",
     "ActiveHealth",
+    "AttributeSpanSource",
     "BackendLimits",
     "BackendPolicy",
     "BackendTimeouts",
@@ -152,6 +162,7 @@ __all__ = [
     "HeaderCredential",
     "HeaderKey",
     "HeaderLimitKey",
+    "HeaderSpanSource",
     "HealthQuestion",
     "HostKey",
     "HostLimitKey",
@@ -162,11 +173,13 @@ __all__ = [
     "KeyPart",
     "KeySource",
     "LeastRequest",
+    "LiteralSpanSource",
     "LoadBalancing",
     "LogLines",
     "LogSample",
     "NamedValues",
     "Need",
+    "OtlpProtocol",
     "PageBody",
     "PageContent",
     "PageService",
@@ -188,12 +201,15 @@ __all__ = [
     "SameSite",
     "SessionCookieAttributes",
     "SignIn",
+    "SpanAttribute",
     "StanzaBase",
     "StatusRange",
     "SubjectAltName",
     "TcpQuestion",
+    "TelemetryTracing",
     "TlsVersion",
     "TlsVersions",
+    "TraceCollector",
     "Underscores",
     "UriSan",
     "UserLimitKey",
@@ -228,6 +244,7 @@ Policy: TypeAlias = (
     | FilterCredential
     | FilterBuffer
     | FilterErrorPages
+    | TelemetryTracing
 )
 
 #: Place of each kind among them.

@@ -29,7 +29,7 @@ pub async fn over_http1<Source: BodySource, Sink: ReplySink, T: Tap>(
 ) -> Result<Exchanged, ExchangeError> {
     let Http1Connection { stream, buffer, .. } = connection;
     scratch.clear();
-    scratch.extend_from_slice(&terms.outbound.head);
+    terms.outbound.write_head(scratch);
     let mut sink = Http1Sink::new(stream, scratch, terms.outbound.framing);
     let whole = source.is_whole();
     let uploaded = Cell::new(whole);

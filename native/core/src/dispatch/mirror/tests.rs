@@ -67,7 +67,7 @@ fn forward(backends: &[Arc<Backend>], framing: Framing, upgrade: bool) -> Forwar
     let mirrors = backends.iter().map(|backend| CopyTo { to: to(backend), hostname: "", without_body: false });
     let mirrors: SmallVec<_> = mirrors.collect();
     let (head_request, idempotent, connect, trailers, tls) = (false, false, false, false, false);
-    let outbound = Outbound { head, framing, head_request, idempotent, upgrade, connect, trailers, tls };
+    let outbound = Outbound { head, framing, head_request, idempotent, upgrade, connect, trailers, tls, span: None };
     Forward { mirrors, ..scripted::forward(outbound, &[]) }
 }
 

@@ -1,16 +1,13 @@
 //! The question and the answer as `envoy.service.auth.v3.Authorization/Check` has them (`external_auth.proto`,
 //! `attribute_context.proto` of Envoy's API). Numbers of fields are those of these files.
 
-use super::message::{Value, Writer, read};
 use super::{Answer, Ask, Meaning, Message, belongs_to_message, is_field, is_named, refusing};
+use crate::protobuf::{Value, Writer, framed, read, unframed};
 use codec::Field;
 use route::ir::ExternalService;
 use route::policy::{AnswerField, QueryEdits};
 
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
-
-/// What comes before a message of gRPC: no compression, and its length.
-const FRAME: usize = 5;
 
 /// Octets of the query that an answer sets: with more no backend would take the target.
 const MAX_QUERY: usize = 16 * 1024;
@@ -31,10 +28,6 @@ pub(super) fn message(ask: &Ask, body: &[u8]) -> Message {
         }
         attributes.message(4, |request| request.message(2, |http| write_http(http, ask, body)));
     });
-    let request = request.into_bytes();
-    let mut framed = vec![0];
-    framed.extend_from_slice(&u32::try_from(request.len()).unwrap_or(u32::MAX).to_be_bytes());
-    framed.extend_from_slice(&request);
     Message {
         method: "POST".to_owned(),
         path: CHECK.to_owned(),
@@ -43,7 +36,7 @@ pub(super) fn message(ask: &Ask, body: &[u8]) -> Message {
         asked_for: None,
         fields: Vec::new(),
         own: vec![(b"content-type".to_vec(), b"application/grpc".to_vec())],
-        body: framed,
+        body: framed(&request.into_bytes()),
         grpc: true,
     }
 }
@@ -91,13 +84,6 @@ pub(super) fn meaning(answer: &Answer<'_>) -> Meaning {
     }
     let message = answer.body.filter(|_| answer.status == 200 && answer.grpc_status == Some(0)).and_then(unframed);
     message.and_then(check_response).unwrap_or(Meaning::Nothing)
-}
-
-/// The one message of a body.
-fn unframed(body: &[u8]) -> Option<&[u8]> {
-    let (frame, message) = body.split_at_checked(FRAME)?;
-    let length = u32::from_be_bytes(frame[1..].try_into().ok()?);
-    (frame[0] == 0 && usize::try_from(length).ok()? == message.len()).then_some(message)
 }
 
 /// `CheckResponse`. Without a status it is `OK`, as of any message of this language.

@@ -10,7 +10,6 @@
 mod answers;
 mod grpc;
 mod http;
-pub mod message;
 mod sign_in;
 
 pub use answers::Answers;

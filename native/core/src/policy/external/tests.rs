@@ -1,9 +1,9 @@
 //! What a service is asked, and what becomes of its answers; those of hostile services among them.
 
-use super::message::{Value, Writer, read};
 use super::{Answer, Ask, Message};
 use crate::error::ErrorCode;
 use crate::policy::{Answered, Denial, Outcome};
+use crate::protobuf::{Value, Writer, read};
 use codec::Field;
 use route::ir::{ExternalProtocol, ExternalService, HeaderValue};
 use route::policy::{External, Facts, Passage, Removal, SentHead};

@@ -1,6 +1,7 @@
 //! The life cycle of a request: what its client is told, what its backend is asked, and how it ends.
 
 mod gateway;
+mod traced;
 
 use super::{LONGEST_COLLECTION, LONGEST_WAIT};
 use crate::dispatch::scripted::{CLOSE, OK, UNAVAILABLE};

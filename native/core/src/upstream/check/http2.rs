@@ -1,7 +1,7 @@
 //! Questions over HTTP/2: `GET`, and the health protocol of gRPC (grpc.io, "GRPC Health Checking Protocol").
 
 use super::{MAX_ANSWER, USER_AGENT, said};
-use crate::policy::external::message as protobuf;
+use crate::protobuf;
 use crate::upstream::UpstreamStream;
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
@@ -75,9 +75,7 @@ async fn over<T>(
 fn question(service: &str) -> Bytes {
     let mut message = protobuf::Writer::default();
     message.bytes(1, service.as_bytes());
-    let message = message.into_bytes();
-    let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
-    [&[0][..], &length, &message].concat().into()
+    protobuf::framed(&message.into_bytes()).into()
 }
 
 /// It serves: a status of 200, the message says so, and gRPC itself is content.

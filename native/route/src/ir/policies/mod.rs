@@ -15,6 +15,7 @@ mod external;
 mod filter;
 mod rate_limit;
 mod session_cookie;
+mod telemetry;
 mod tls_versions;
 
 pub use access::*;
@@ -26,6 +27,7 @@ pub use external::*;
 pub use filter::*;
 pub use rate_limit::*;
 pub use session_cookie::*;
+pub use telemetry::*;
 pub use tls_versions::*;
 
 use serde::{Deserialize, Serialize};
@@ -148,6 +150,7 @@ policies! {
     FilterCredential,
     FilterBuffer,
     FilterErrorPages,
+    TelemetryTracing,
 }
 
 /// A stanza of an inherited kind; further functions of [`PolicyKind`] in braces.

@@ -41,15 +41,20 @@ pub struct Gateway {
 impl Gateway {
     /// Of rules whose backend, and whose service, says these. `steps`: of every request whose rule has no policies of its own.
     pub async fn says(app: &[&str], auth: &[&str], steps: Vec<Step>) -> Self {
-        Self::start(app, auth, steps, &json!({})).await
+        Self::start(app, auth, steps, &json!({}), None).await
+    }
+
+    /// One whose listener is traced by a policy.
+    pub async fn traced(app: &[&str], auth: &[&str], policy: Value) -> Self {
+        Self::start(app, auth, Vec::new(), &json!({}), Some(policy)).await
     }
 
     /// One whose requests wait for steps alone; `timeouts`: of the rule.
     pub async fn waits(steps: Vec<Step>, timeouts: &Value) -> Self {
-        Self::start(&[], &[], steps, timeouts).await
+        Self::start(&[], &[], steps, timeouts, None).await
     }
 
-    async fn start(app: &[&str], auth: &[&str], steps: Vec<Step>, timeouts: &Value) -> Self {
+    async fn start(app: &[&str], auth: &[&str], steps: Vec<Step>, timeouts: &Value, traced: Option<Value>) -> Self {
         let app = Backend::start(app.iter().copied()).await;
         let auth = Backend::start(auth.iter().copied()).await;
         let endpoint = |id: &str, backend: &Backend| {
@@ -66,9 +71,11 @@ impl Gateway {
         let page = json!({"statuses": [{"first": 500, "last": 599}],
             "content": {"type": "body", "content_type": "text/plain", "body": "sorry"}});
         let service = json!({"protocol": "http", "backend": "auth", "timeout_ms": 5000, "forward_body_bytes": 5});
-        let transaction = json!({"version": route::ir::VERSION, "generation": 1, "full": true, "upsert": {
-            "listeners": [{"id": "l", "gateway": "a/g", "port": 80, "bind_port": 80, "protocol": "HTTP"}],
-            "backends": [{"id": "app"}, {"id": "auth"}, {"id": "empty"}],
+        let listener_policies: Vec<_> = traced.iter().map(|policy| policy["id"].clone()).collect();
+        let mut transaction = json!({"version": route::ir::VERSION, "generation": 1, "full": true, "upsert": {
+            "listeners": [{"id": "l", "gateway": "a/g", "port": 80, "bind_port": 80, "protocol": "HTTP",
+                "policies": listener_policies}],
+            "backends": [{"id": "app"}, {"id": "auth"}, {"id": "empty"}, {"id": "b"}],
             "endpoints": [endpoint("app", &app), endpoint("auth", &auth)],
             "policies": [
                 {"type": "filter_error_pages", "id": "pages/errorPages", "pages": [page]},
@@ -79,7 +86,13 @@ impl Gateway {
                 rule("/gone", json!({"filters": [{"type": "respond", "status": 410, "body": "gone"}]})),
                 rule("/paged", json!({"backends": to("app"), "policies": ["pages/errorPages"]})),
                 rule("/paged/empty", json!({"backends": to("empty"), "policies": ["pages/errorPages"]})),
-                rule("/asked", json!({"backends": to("app"), "policies": ["AccessPolicy/a/p/external"]}))]}});
+                rule("/asked", json!({"backends": to("app"), "policies": ["AccessPolicy/a/p/external"]})),
+                rule("/retried", json!({"backends": to("app"), "retry": {"attempts": 3, "codes": [503], "backoff_ms": 1}})),
+                rule("/edited", json!({"backends": to("app"),
+                    "filters": [{"type": "request_headers", "remove": ["traceparent"]}]}))]}});
+        if let Some(policy) = traced {
+            transaction["upsert"]["policies"].as_array_mut().unwrap().push(policy);
+        }
         let table = State::default().apply(serde_json::from_value(transaction).unwrap(), &NoTags).unwrap();
         prepare(&table, &Table::default(), None, &KeySets::default());
         let chain = (!steps.is_empty()).then(|| Arc::new(Chain::new(steps)));

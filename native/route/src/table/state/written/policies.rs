@@ -21,6 +21,7 @@ pub(in crate::table::state) fn check_policy(policy: &ir::Policy) -> Result<(), S
         ir::Policy::FilterFault(policy) => check_fault(policy)?,
         ir::Policy::ExternalAuth(policy) => check_service(&policy.service)?,
         ir::Policy::AccessExternal(policy) => policy.service.as_deref().map_or(Ok(()), check_service)?,
+        ir::Policy::TelemetryTracing(policy) => check_tracing(policy)?,
         ir::Policy::FilterErrorPages(policy) => {
             for (index, page) in policy.pages.iter().enumerate() {
                 check_page(page).map_err(|(field, reason)| format!("pages[{index}].{field}: {reason}"))?;
@@ -92,6 +93,17 @@ fn check_fault(policy: &ir::FilterFault) -> Result<(), String> {
         }
         _ => check_times(&[("delay.milliseconds", policy.delay.map_or(0, |delay| delay.milliseconds))]),
     }
+}
+
+/// Shares have a whole, and attributes a name.
+fn check_tracing(policy: &ir::TelemetryTracing) -> Result<(), String> {
+    if [Some(policy.sampling), policy.parent_sampling].into_iter().flatten().any(|share| share.denominator == 0) {
+        return Err("sampling.denominator: 0 parts make no whole".to_owned());
+    }
+    if policy.attributes.iter().any(|attribute| attribute.name.is_empty()) {
+        return Err("attributes: one has no name".to_owned());
+    }
+    Ok(())
 }
 
 fn check_page(page: &ir::ErrorPage) -> Result<(), Fault> {

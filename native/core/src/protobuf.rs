@@ -1,4 +1,4 @@
-//! The wire form of protocol buffers, as far as `ext_authz` needs it (protobuf.dev, "Encoding").
+//! The wire form of protocol buffers, as far as what is spoken here needs it (protobuf.dev, "Encoding"), and of gRPC's messages.
 
 /// Wire types: numbers, and what has a length.
 const VARINT: u64 = 0;
@@ -23,6 +23,17 @@ impl Writer {
         }
     }
 
+    /// A number of which it counts that it is there, also where it is 0.
+    pub fn any_number(&mut self, field: u64, value: u64) {
+        self.varint(field << 3 | VARINT);
+        self.varint(value);
+    }
+
+    /// What has its numbers of fields already.
+    pub fn raw(&mut self, fields: &[u8]) {
+        self.0.extend_from_slice(fields);
+    }
+
     pub fn bytes(&mut self, field: u64, value: &[u8]) {
         if !value.is_empty() {
             self.varint(field << 3 | LENGTH);
@@ -31,13 +42,35 @@ impl Writer {
         }
     }
 
+    /// Eight octets: a time.
+    pub fn fixed64(&mut self, field: u64, value: u64) {
+        self.varint(field << 3 | FIXED64);
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// Four octets: flags.
+    pub fn fixed32(&mut self, field: u64, value: u32) {
+        self.varint(field << 3 | FIXED32);
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// The beginning of a message within of which the length is known; its fields come next.
+    pub fn begin(&mut self, field: u64, length: usize) {
+        self.varint(field << 3 | LENGTH);
+        self.varint(length as u64);
+    }
+
+    /// A message within that was written before.
+    pub fn written(&mut self, field: u64, message: &[u8]) {
+        self.begin(field, message.len());
+        self.0.extend_from_slice(message);
+    }
+
     /// A message within; one without content is there all the same.
     pub fn message(&mut self, field: u64, write: impl FnOnce(&mut Self)) {
         let mut inner = Self::default();
         write(&mut inner);
-        self.varint(field << 3 | LENGTH);
-        self.varint(inner.0.len() as u64);
-        self.0.extend_from_slice(&inner.0);
+        self.written(field, &inner.0);
     }
 
     /// An entry of a map of texts.
@@ -59,6 +92,36 @@ impl Writer {
             self.0.push(low | 0x80);
         }
     }
+}
+
+/// Octets of a field with a length, whose number is below 16.
+pub const fn size_of(length: usize) -> usize {
+    1 + size_of_varint(length as u64) + length
+}
+
+/// Octets of a number.
+pub const fn size_of_varint(value: u64) -> usize {
+    // Seven bits an octet; 0 has one.
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}
+
+/// Octets before a message of gRPC: no compression, and its length.
+const FRAME: usize = 5;
+
+/// A message as gRPC sends it.
+pub fn framed(message: &[u8]) -> Vec<u8> {
+    let mut framed = Vec::with_capacity(FRAME + message.len());
+    framed.push(0);
+    framed.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
+    framed.extend_from_slice(message);
+    framed
+}
+
+/// The one message of a body of gRPC; `None`: it is none, or is compressed.
+pub fn unframed(body: &[u8]) -> Option<&[u8]> {
+    let (frame, message) = body.split_at_checked(FRAME)?;
+    let length = u32::from_be_bytes(frame[1..].try_into().ok()?);
+    (frame[0] == 0 && usize::try_from(length).ok()? == message.len()).then_some(message)
 }
 
 /// The value of a field that was read.
@@ -122,7 +185,7 @@ fn varint(message: &mut &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Value, Writer, read};
+    use super::{Value, Writer, framed, read, size_of, size_of_varint, unframed};
 
     #[test]
     fn what_is_written_is_read() {
@@ -150,6 +213,38 @@ mod tests {
             if let Some(fields) = read(&bytes[..length]) {
                 assert_eq!(fields[..], expected[..fields.len()]);
             }
+        }
+    }
+
+    /// A length that was told before is that of what comes.
+    #[test]
+    fn sizes_are_those_of_what_is_written() {
+        for value in [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), u64::MAX] {
+            let mut message = Writer::default();
+            message.varint(value);
+            assert_eq!(message.into_bytes().len(), size_of_varint(value), "{value}");
+        }
+        for length in [1, 127, 128, 20_000] {
+            let mut message = Writer::default();
+            message.bytes(15, &vec![b'a'; length]);
+            assert_eq!(message.into_bytes().len(), size_of(length), "{length}");
+        }
+        let mut message = Writer::default();
+        message.fixed64(7, 1);
+        message.fixed32(16, 2);
+        message.begin(2, 3);
+        message.bytes(1, b"a");
+        let bytes = message.into_bytes();
+        assert_eq!(bytes[..9], [7 << 3 | 1, 1, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(read(&bytes).unwrap()[2], (2, Value::Bytes(&[0x0a, 1, b'a'])));
+    }
+
+    #[test]
+    fn frames_of_grpc() {
+        assert_eq!(framed(b"ab"), [0, 0, 0, 0, 2, b'a', b'b']);
+        assert_eq!(unframed(&framed(b"ab")), Some(&b"ab"[..]));
+        for bad in [&[][..], &[0, 0, 0, 0], &[1, 0, 0, 0, 0], &[0, 0, 0, 0, 1], &[0, 0, 0, 0, 0, 1]] {
+            assert_eq!(unframed(bad), None, "{bad:?}");
         }
     }
 

@@ -1,0 +1,127 @@
+//! The trace of a request, beside its record: it begins where the listener is known, which may ask for it, and ends with the
+//! record, however that does.
+
+use super::Entry;
+use crate::error::ErrorCode;
+use crate::message::head::{HttpVersion, Inbound};
+use crate::policy::State;
+use crate::telemetry::{Ended, Seen, SpanId, Trace, TryEnded};
+use route::ir::PathMatch;
+use route::policy::Compiled;
+use route::table::{Endpoint, Listener};
+use std::borrow::Cow;
+use tokio::time::Instant;
+
+impl Entry<'_> {
+    /// Begin the trace of a request that has come to a listener; again is harmless. A function of its own, so that listeners
+    /// without tracing do not carry it.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn begin_trace(&mut self, policy: &Compiled, listener: &Listener, inbound: &Inbound<'_>) {
+        let Some(State::Tracing(collector)) = State::of_policy(policy) else { return };
+        if self.trace.is_some() {
+            return;
+        }
+        let client = self.client;
+        let origin = client.origin(&inbound.fields, None).map(|address| address.to_string());
+        let seen = Seen {
+            started: self.started,
+            method: inbound.method,
+            target: inbound.target,
+            authority: inbound.authority.unwrap_or_default(),
+            scheme: client.scheme(),
+            port: listener.ir.port,
+            version: match self.version {
+                HttpVersion::Http10 => "1.0",
+                HttpVersion::Http11 => "1.1",
+                HttpVersion::Http2 => "2",
+            },
+            fields: &inbound.fields,
+            client: origin.as_deref().unwrap_or(&client.address_text),
+            peer: (client.through.as_ref().map_or(client.address, |through| through.proxy), client.peer.port()),
+        };
+        self.trace = Some(Box::new(Trace::begin(collector, &client.worker.ids, &seen)));
+    }
+
+    /// What goes on to backends; `None`: nothing is traced.
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_deref()
+    }
+
+    /// A try begins; what its backend is told as the parent of its own spans, where that is another one than the request's.
+    /// `url`: what is asked for.
+    pub fn begin_try(&mut self, endpoint: &Endpoint, begun: Instant, url: impl FnOnce() -> String) -> Option<[u8; 16]> {
+        let trace = self.trace.as_mut()?;
+        trace.begin_try(&self.client.worker.ids, endpoint.address, begun, url).map(SpanId::hex)
+    }
+
+    /// It has ended.
+    pub fn end_try(&mut self, how: impl FnOnce() -> TryEnded) {
+        if let Some(trace) = self.trace.as_mut().filter(|trace| trace.is_recorded()) {
+            trace.end_try(Instant::now(), how());
+        }
+    }
+
+    /// Something happened at a step of policies; `step`: which one.
+    pub fn moment(&mut self, name: &'static str, step: impl FnOnce() -> String, code: Option<ErrorCode>) {
+        if let Some(trace) = &mut self.trace {
+            trace.moment(name, step, code.map(ErrorCode::name));
+        }
+    }
+
+    /// Give its spans to whoever sends them.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn end_trace(&mut self) {
+        let Some(mut trace) = self.trace.take() else { return };
+        let path = self.rule.and_then(|rule| rule.ir.matches.get(self.match_index as usize));
+        let path = path.map(|matched| template(&matched.path));
+        let at = self.ended.unwrap_or_else(Instant::now);
+        let spans = trace.end(&Ended {
+            at,
+            status: self.status,
+            error: self.code.map(ErrorCode::name),
+            path: path.as_deref(),
+            route: self.rule.map(|rule| rule.ir.route.as_str()),
+            listener: self.listener.map(|listener| listener.id()),
+            grpc_status: self.grpc_status,
+        });
+        if let Some((octets, count)) = spans {
+            self.client.worker.traces.push(trace.collector(), octets, count, at);
+        }
+    }
+}
+
+/// `http.route`: the path of a match, of which there are as many as the configuration has.
+fn template(path: &PathMatch) -> Cow<'_, str> {
+    match path {
+        PathMatch::Exact { value } | PathMatch::PathPrefix { value } | PathMatch::RegularExpression { value } => {
+            Cow::Borrowed(value)
+        }
+        PathMatch::GrpcMethod { service, method, .. } => {
+            let part =
+                |part: &Option<String>| part.as_deref().filter(|part| !part.is_empty()).unwrap_or("*").to_owned();
+            Cow::Owned(format!("/{}/{}", part(service), part(method)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::template;
+    use route::ir::PathMatch;
+
+    #[test]
+    fn routes_are_the_paths_of_matches() {
+        for (json, expected) in [
+            (r#"{"type": "Exact", "value": "/a"}"#, "/a"),
+            (r#"{"type": "PathPrefix", "value": "/"}"#, "/"),
+            (r#"{"type": "RegularExpression", "value": "/a/[0-9]+"}"#, "/a/[0-9]+"),
+            (r#"{"type": "GrpcMethod", "service": "a.B", "method": "C"}"#, "/a.B/C"),
+            (r#"{"type": "GrpcMethod", "service": "a.B"}"#, "/a.B/*"),
+        ] {
+            let path: PathMatch = serde_json::from_str(json).unwrap();
+            assert_eq!(template(&path), expected);
+        }
+    }
+}

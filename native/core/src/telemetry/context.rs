@@ -1,0 +1,184 @@
+//! The context of a trace as heads carry it: `traceparent` (W3C Trace Context, section 3.2).
+
+use super::ids::{SpanId, TraceId, digit, read_hex};
+use super::state;
+use codec::Field;
+use route::policy::Removal;
+use std::borrow::Cow;
+
+/// Fields that a traced request does not take along as its client sent them: ours stand in their place.
+pub static REMOVED: [Removal; 2] =
+    [Removal::Field(Cow::Borrowed("traceparent")), Removal::Field(Cow::Borrowed("tracestate"))];
+
+/// The length of version 00: `version-trace-parent-flags`.
+const LENGTH: usize = 55;
+
+/// Where the parent stands in it.
+pub const PARENT_AT: usize = 36;
+
+const SAMPLED: u8 = 1;
+/// The last seven octets of the trace are random (level 2).
+const RANDOM: u8 = 2;
+
+/// What a client says of the trace that its request is part of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    pub trace: TraceId,
+    pub parent: SpanId,
+    pub sampled: bool,
+    pub random: bool,
+    /// Of `tracestate`.
+    pub state: String,
+}
+
+impl Sent {
+    /// `None`: nothing, or nothing that the specification knows. Then nothing else of it counts either (section 4.3).
+    pub fn read(fields: &[Field<'_>]) -> Option<Self> {
+        let mut all = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(b"traceparent"));
+        let (only, another) = (all.next()?, all.next());
+        if another.is_some() {
+            return None;
+        }
+        let (trace, parent, flags) = read_parent(only.value)?;
+        let is = |flag: u8| flags & flag != 0;
+        Some(Self { trace, parent, sampled: is(SAMPLED), random: is(RANDOM), state: state::read(fields) })
+    }
+}
+
+/// The parts of a `traceparent`. One of a version that is not known yet is read as far as this one goes (section 3.2.4).
+fn read_parent(value: &[u8]) -> Option<(TraceId, SpanId, u8)> {
+    let (head, more) = value.split_at_checked(LENGTH)?;
+    let version = digit(head[0])? << 4 | digit(head[1])?;
+    let is_whole = match version {
+        0 => more.is_empty(),
+        0xff => false,
+        _ => more.is_empty() || more[0] == b'-',
+    };
+    if !is_whole || [2, 35, 52].iter().any(|at| head[*at] != b'-') {
+        return None;
+    }
+    let flags = digit(head[53])? << 4 | digit(head[54])?;
+    Some((TraceId(read_hex(&head[3..35])?), SpanId(read_hex(&head[PARENT_AT..52])?), flags))
+}
+
+/// The context of one request here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    pub trace: TraceId,
+    /// Of the request.
+    pub span: SpanId,
+    /// Whose child it is.
+    pub parent: Option<SpanId>,
+    pub sampled: bool,
+    pub random: bool,
+    pub state: String,
+}
+
+impl Context {
+    /// `traceparent` towards a backend.
+    pub fn to_parent(&self) -> Vec<u8> {
+        let flags = self.to_flags();
+        let mut text = Vec::with_capacity(LENGTH);
+        text.extend_from_slice(b"00-");
+        text.extend_from_slice(&self.trace.hex());
+        text.push(b'-');
+        text.extend_from_slice(&self.span.hex());
+        text.extend_from_slice(b"-0");
+        text.push(b'0' + flags);
+        text
+    }
+
+    fn to_flags(&self) -> u8 {
+        (u8::from(self.sampled) * SAMPLED) | (u8::from(self.random) * RANDOM)
+    }
+
+    /// As of [`Span`](super::span::Span)'s `flags`: those of the context, and that it is known whether the parent is another process.
+    pub fn span_flags(&self) -> u32 {
+        const HAS_IS_REMOTE: u32 = 0x100;
+        const IS_REMOTE: u32 = 0x200;
+        let flags = u32::from(self.to_flags());
+        flags | HAS_IS_REMOTE | if self.parent.is_some() { IS_REMOTE } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Context, PARENT_AT, Sent, SpanId, TraceId};
+    use codec::Field;
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const SPAN: &str = "00f067aa0ba902b7";
+
+    fn read(values: &[&str]) -> Option<Sent> {
+        let fields: Vec<_> =
+            values.iter().map(|value| Field { name: b"Traceparent", value: value.as_bytes() }).collect();
+        Sent::read(&fields)
+    }
+
+    #[test]
+    fn contexts_that_are_read() {
+        for (text, sampled, random) in [
+            (format!("00-{TRACE}-{SPAN}-01"), true, false),
+            (format!("00-{TRACE}-{SPAN}-00"), false, false),
+            (format!("00-{TRACE}-{SPAN}-03"), true, true),
+            (format!("00-{TRACE}-{SPAN}-fc"), false, false),
+            (format!("cc-{TRACE}-{SPAN}-01"), true, false),
+            (format!("cc-{TRACE}-{SPAN}-01-what-the-future-holds"), true, false),
+        ] {
+            let sent = read(&[&text]).unwrap();
+            assert_eq!((&sent.trace.hex()[..], &sent.parent.hex()[..]), (TRACE.as_bytes(), SPAN.as_bytes()), "{text}");
+            assert_eq!((sent.sampled, sent.random), (sampled, random), "{text}");
+        }
+    }
+
+    /// Whatever a client makes of it: a new trace begins, and its list goes with it.
+    #[test]
+    fn contexts_that_are_none() {
+        let zero = "0".repeat(32);
+        for bad in [
+            String::new(),
+            "00".to_owned(),
+            format!("00-{TRACE}-{SPAN}-0"),
+            format!("00-{TRACE}-{SPAN}-01-"),
+            format!("00-{TRACE}-{SPAN}-01-more"),
+            format!("00-{TRACE}-{SPAN}-01 "),
+            format!("ff-{TRACE}-{SPAN}-01"),
+            format!("cc-{TRACE}-{SPAN}-01.more"),
+            format!("0-{TRACE}-{SPAN}-001"),
+            format!("00-{zero}-{SPAN}-01"),
+            format!("00-{TRACE}-0000000000000000-01"),
+            format!("00-{}-{SPAN}-01", TRACE.to_uppercase()),
+            format!("00-{TRACE}-{}-01", SPAN.to_uppercase()),
+            format!("00-{TRACE}-{SPAN}-0A"),
+            format!("0X-{TRACE}-{SPAN}-01"),
+            format!("00_{TRACE}-{SPAN}-01"),
+            format!("00-{TRACE}_{SPAN}-01"),
+            format!("00-{TRACE}-{SPAN}_01"),
+            format!("00-{SPAN}-{TRACE}-01"),
+            format!("00-{}\u{e9}-{SPAN}-01", &TRACE[2..]),
+            "a".repeat(70_000),
+        ] {
+            assert_eq!(read(&[&bad]), None, "{bad}");
+        }
+        let good = format!("00-{TRACE}-{SPAN}-01");
+        assert_eq!(read(&[&good, &good]), None, "nobody can say which one counts");
+        assert_eq!(read(&[]), None);
+    }
+
+    #[test]
+    fn what_goes_on() {
+        let fields = [
+            Field { name: b"traceparent", value: b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" },
+            Field { name: b"tracestate", value: b"a=1" },
+        ];
+        let Sent { trace, parent, random, state, .. } = Sent::read(&fields).unwrap();
+        let span = SpanId([1, 2, 3, 4, 5, 6, 7, 8]);
+        let context = Context { trace, span, parent: Some(parent), sampled: false, random, state };
+        let text = context.to_parent();
+        assert_eq!(text, format!("00-{TRACE}-0102030405060708-00").into_bytes());
+        assert_eq!((&text[PARENT_AT..52], context.state.as_str()), (&b"0102030405060708"[..], "a=1"));
+        assert_eq!(context.span_flags(), 0x300);
+        let own = Context { sampled: true, parent: None, random: true, trace: TraceId([7; 16]), ..context };
+        assert!(own.to_parent().ends_with(b"-03") && own.span_flags() == 0x103);
+    }
+}

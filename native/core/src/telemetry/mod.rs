@@ -1,0 +1,28 @@
+//! Traces (OpenTelemetry): what a request says of the trace that it is part of, the spans that it leaves, and where these wait
+//! until somebody takes them. Who sends them is `dispatch/export_spans.rs`.
+//!
+//! - A listener without tracing costs a request one branch. With it every request has a context, which goes on to its
+//!   backend; only one that is sampled records anything.
+//! - A request never waits for any of it: what has no place is dropped, and counted.
+//! - What a client sends of a trace is read as the specification has it, or not at all; its word about being sampled counts
+//!   where the policy says so, and nowhere else.
+
+mod attributes;
+mod collector;
+mod context;
+mod figures;
+mod ids;
+mod outbox;
+#[cfg(test)]
+pub mod samples;
+mod sampling;
+mod span;
+mod state;
+mod trace;
+
+pub use collector::Collector;
+pub use context::{Context, PARENT_AT, REMOVED};
+pub use figures::{Figures, render};
+pub use ids::{Ids, SpanId};
+pub use outbox::{Batch, Outboxes};
+pub use trace::{Ended, Seen, Trace, TryEnded};

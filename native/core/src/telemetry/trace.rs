@@ -1,0 +1,260 @@
+//! The trace of one request: its context, and, where it is sampled, what its spans will say (semantic conventions for HTTP spans,
+//! version 1.23 and later; names that are not theirs begin with `sluicegate.`).
+
+mod written;
+
+use super::attributes::{MAX_TEXT, text};
+use super::collector::Collector;
+use super::context::{Context, Sent};
+use super::ids::{Ids, SpanId};
+use crate::protobuf::Writer;
+use codec::Field;
+use route::ir::SpanSource;
+use smallvec::SmallVec;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
+
+/// Tries of one request that have a span of their own; the others are counted in it.
+const MAX_TRIES: usize = 16;
+
+/// Events of one request; what is beyond is counted.
+const MAX_MOMENTS: usize = 32;
+
+/// Methods that have a name in the conventions; others are `_OTHER`, so that clients make no series.
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+
+/// What is seen of a request as it comes.
+#[derive(Debug)]
+pub struct Seen<'s> {
+    pub started: Instant,
+    pub method: &'s str,
+    /// As sent.
+    pub target: &'s [u8],
+    pub authority: &'s [u8],
+    pub scheme: &'static str,
+    /// Of the socket.
+    pub port: u16,
+    /// `network.protocol.version`.
+    pub version: &'static str,
+    pub fields: &'s [Field<'s>],
+    pub client: &'s str,
+    /// The other end of the connection.
+    pub peer: (IpAddr, u16),
+}
+
+/// How a try ended.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TryEnded {
+    /// Of an answer; 0: there is none.
+    pub status: u16,
+    pub error: Option<&'static str>,
+}
+
+/// How a request ended.
+#[derive(Debug)]
+pub struct Ended<'e> {
+    pub at: Instant,
+    pub status: u16,
+    pub error: Option<&'static str>,
+    /// The path of the match.
+    pub path: Option<&'e str>,
+    /// The object that the rule is of.
+    pub route: Option<&'e str>,
+    pub listener: Option<&'e str>,
+    pub grpc_status: Option<u32>,
+}
+
+#[derive(Debug)]
+pub struct Trace {
+    collector: Arc<Collector>,
+    pub context: Context,
+    spans: Option<Box<Spans>>,
+}
+
+/// What is recorded.
+#[derive(Debug)]
+struct Spans {
+    started: Instant,
+    /// Nanoseconds since 1970, of that moment.
+    started_at: u64,
+    method: &'static str,
+    /// Where it has no name in the conventions.
+    original_method: Option<String>,
+    path: String,
+    host: String,
+    port: u16,
+    scheme: &'static str,
+    version: &'static str,
+    user_agent: Option<String>,
+    client: String,
+    peer: (String, u16),
+    /// Of the policy's attributes, those that are fields of the request; by their place.
+    fields: Vec<Option<String>>,
+    tries: SmallVec<[Try; 1]>,
+    untold_tries: u64,
+    moments: Vec<(Instant, &'static str, String, Option<&'static str>)>,
+    untold_moments: u64,
+}
+
+#[derive(Debug)]
+struct Try {
+    span: SpanId,
+    number: u64,
+    to: SocketAddr,
+    /// Without a query.
+    url: String,
+    begun: Instant,
+    ended: Option<(Instant, TryEnded)>,
+}
+
+impl Trace {
+    /// The trace that a request is part of: its client's, or a new one.
+    pub fn begin(collector: &Arc<Collector>, ids: &Ids, seen: &Seen<'_>) -> Self {
+        let sent = Sent::read(seen.fields);
+        let trace = sent.as_ref().map_or_else(|| ids.trace(), |sent| sent.trace);
+        let sampled = collector.sampling.takes(sent.as_ref(), trace, ids.number());
+        // A new one claims nothing that level 1 of the specification does not know.
+        let (parent, random, state) =
+            sent.map_or((None, false, String::new()), |sent| (Some(sent.parent), sent.random, sent.state));
+        let context = Context { trace, span: ids.span(), parent, sampled, random, state };
+        let spans = sampled.then(|| Box::new(Spans::of(collector, seen)));
+        Self { collector: Arc::clone(collector), context, spans }
+    }
+
+    pub fn collector(&self) -> &Arc<Collector> {
+        &self.collector
+    }
+
+    pub fn is_recorded(&self) -> bool {
+        self.spans.is_some()
+    }
+
+    /// Who asks is somebody else than was thought.
+    pub fn client(&mut self, address: IpAddr) {
+        if let Some(spans) = &mut self.spans {
+            spans.client = address.to_string();
+        }
+    }
+
+    /// A try begins; its span, which the backend is told as the parent of its own. `None`: it has none.
+    pub fn begin_try(
+        &mut self,
+        ids: &Ids,
+        to: SocketAddr,
+        begun: Instant,
+        url: impl FnOnce() -> String,
+    ) -> Option<SpanId> {
+        let spans = self.spans.as_mut()?;
+        if spans.tries.len() >= MAX_TRIES {
+            spans.untold_tries += 1;
+            return None;
+        }
+        let (span, number) = (ids.span(), spans.tries.len() as u64);
+        spans.tries.push(Try { span, number, to, url: text(url().as_bytes()), begun, ended: None });
+        Some(span)
+    }
+
+    /// The try that began last has ended.
+    pub fn end_try(&mut self, at: Instant, how: TryEnded) {
+        let Some(spans) = self.spans.as_mut().filter(|spans| spans.untold_tries == 0) else { return };
+        if let Some(last) = spans.tries.last_mut() {
+            last.ended = Some((at, how));
+        }
+    }
+
+    /// Something happened at a step of policies; `step`: which one; `error`: what it refuses by.
+    pub fn moment(&mut self, name: &'static str, step: impl FnOnce() -> String, error: Option<&'static str>) {
+        let Some(spans) = &mut self.spans else { return };
+        if spans.moments.len() < MAX_MOMENTS {
+            spans.moments.push((Instant::now(), name, step(), error));
+        } else {
+            spans.untold_moments += 1;
+        }
+    }
+
+    /// All of its spans, and how many; `None`: it records nothing.
+    pub fn end(&mut self, ended: &Ended<'_>) -> Option<(Vec<u8>, u64)> {
+        let spans = self.spans.take()?;
+        let mut written = Writer::default();
+        let count = 1 + spans.tries.len() as u64;
+        self.write_server(&spans, ended, &mut written);
+        for each in &spans.tries {
+            self.write_try(&spans, each, ended, &mut written);
+        }
+        Some((written.into_bytes(), count))
+    }
+}
+
+impl Spans {
+    fn of(collector: &Collector, seen: &Seen<'_>) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let started_at = now.saturating_sub(seen.started.elapsed()).as_nanos();
+        let method = METHODS.into_iter().find(|method| *method == seen.method);
+        let (host, port) = host_and_port(seen.authority);
+        let named = |name: &str| joined(seen.fields, name);
+        let field = |source: &SpanSource| match source {
+            SpanSource::Header { name } => named(name),
+            SpanSource::Literal { .. } | SpanSource::Attribute { .. } => None,
+        };
+        Self {
+            started: seen.started,
+            started_at: u64::try_from(started_at).unwrap_or(u64::MAX),
+            method: method.unwrap_or("_OTHER"),
+            original_method: method.is_none().then(|| text(seen.method.as_bytes())),
+            path: text(path_of(seen.target)),
+            host,
+            port: port.unwrap_or(seen.port),
+            scheme: seen.scheme,
+            version: seen.version,
+            user_agent: named("user-agent"),
+            client: seen.client.to_owned(),
+            peer: (seen.peer.0.to_string(), seen.peer.1),
+            fields: collector.policy.attributes.iter().map(|attribute| field(&attribute.source)).collect(),
+            tries: SmallVec::new(),
+            untold_tries: 0,
+            moments: Vec::new(),
+            untold_moments: 0,
+        }
+    }
+}
+
+/// The values of all fields of a name as one; `None`: there is none.
+fn joined(fields: &[Field<'_>], name: &str) -> Option<String> {
+    let mut named = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name.as_bytes()));
+    let mut found = text(named.next()?.value);
+    for field in named {
+        if found.len() >= MAX_TEXT {
+            break;
+        }
+        found.push_str(", ");
+        found.push_str(&text(field.value));
+    }
+    Some(text(found.as_bytes()))
+}
+
+/// The path of a target, without its query.
+fn path_of(target: &[u8]) -> &[u8] {
+    let target = &target[..target.iter().position(|byte| *byte == b'?').unwrap_or(target.len())];
+    if target.starts_with(b"/") {
+        return target;
+    }
+    // Of absolute-form, what stands behind the authority.
+    let Some(at) = memchr::memmem::find(target, b"://") else { return target };
+    let rest = &target[at + 3..];
+    rest.iter().position(|byte| *byte == b'/').map_or(b"/", |at| &rest[at..])
+}
+
+/// The two parts of an authority, as far as it has them.
+fn host_and_port(authority: &[u8]) -> (String, Option<u16>) {
+    let authority = text(authority);
+    let bracket = authority.rfind(']').map_or(0, |at| at + 1);
+    match authority[bracket..].rfind(':').map(|at| bracket + at) {
+        Some(at) => (authority[..at].to_owned(), authority[at + 1..].parse().ok()),
+        None => (authority, None),
+    }
+}
+
+#[cfg(test)]
+mod tests;

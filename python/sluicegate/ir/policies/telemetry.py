@@ -1,0 +1,91 @@
+"""Traces of requests: who takes their spans, and of which requests there are any (GEP-4768)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from typing import ClassVar, TypeAlias
+
+from ..base import Base
+from ..http import Percentage
+from .base import Need, PolicyBase
+
+
+class OtlpProtocol(enum.Enum):
+    """How spans are sent; `HTTP`: binary protocol buffers."""
+
+    GRPC = "grpc"
+    HTTP = "http"
+
+
+class TraceCollector(Base, frozen=True, kw_only=True):
+    """Who takes spans.
+
+    Attributes:
+        backend: id.
+        service: `<name>.<namespace>.svc`, or a host outside: who is asked, where no certificate is for another one.
+        headers: id of the secret that has the fields of requests to it, a line each; empty: there are none.
+    """
+
+    backend: str
+    protocol: OtlpProtocol
+    service: str
+    headers: str = ""
+
+
+class HeaderSpanSource(Base, frozen=True, kw_only=True, tag_field="type", tag="header"):
+    """A field of the request; lower case."""
+
+    name: str
+
+
+class LiteralSpanSource(Base, frozen=True, kw_only=True, tag_field="type", tag="literal"):
+    """A text."""
+
+    value: str
+
+
+class AttributeSpanSource(Base, frozen=True, kw_only=True, tag_field="type", tag="attribute"):
+    """Another attribute of the span."""
+
+    key: str
+
+
+SpanSource: TypeAlias = HeaderSpanSource | LiteralSpanSource | AttributeSpanSource
+
+
+class SpanAttribute(Base, frozen=True, kw_only=True):
+    """An attribute and where its value comes from."""
+
+    name: str
+    source: SpanSource
+
+
+class TelemetryTracing(PolicyBase, frozen=True, kw_only=True, tag="telemetry_tracing"):
+    """`XTelemetryPolicy.spec.tracing`. Listeners name it; it refuses nothing.
+
+    Attributes:
+        collector: None: nothing is traced, and what clients say of traces goes on as it came.
+        sampling: of the requests whose client decides nothing, or nothing that counts.
+        parent_sampling: of the requests whose client says that they are sampled, and none of those of which it says
+            that they are not; None: what clients say of that does not count.
+        service_name: `service.name`.
+        span_name: of the span of a request; empty: its method and the path of its match.
+        attributes: what every span has besides.
+    """
+
+    acts_on: ClassVar[frozenset[str]] = frozenset({"listener"})
+
+    collector: TraceCollector | None = None
+    sampling: Percentage = Percentage(numerator=0, denominator=1)
+    parent_sampling: Percentage | None = None
+    service_name: str
+    span_name: str = ""
+    attributes: tuple[SpanAttribute, ...] = ()
+
+    def needs(self) -> Iterable[Need]:
+        """Who takes spans, and what it is told."""
+        if self.collector is None:
+            return ()
+        secret = (("policy_secrets", self.collector.headers),) if self.collector.headers else ()
+        return (("backends", self.collector.backend), *secret)
