@@ -95,6 +95,7 @@ from .route import (
     URLRewriteFilter,
     WeightedBackendReference,
 )
+from .telemetry_policy import XTelemetryPolicy
 from .traffic_policy import XBackendTrafficPolicy
 from .unknown import unknown_field
 
@@ -200,6 +201,7 @@ __all__ = [
     "WeightedBackendReference",
     "XBackend",
     "XBackendTrafficPolicy",
+    "XTelemetryPolicy",
     "closed_policy",
     "decode",
     "placed_at",

@@ -32,6 +32,7 @@ from .parameters import GatewayParameters
 from .policy import BackendTLSPolicy, ReferenceGrant
 from .rate_limit import RateLimitPolicy
 from .route import HTTPRoute
+from .telemetry_policy import XTelemetryPolicy
 from .traffic_policy import XBackendTrafficPolicy
 
 #: Names of what the controller keeps for itself: its Lease, the CA of the config stream, the keys of session tickets.
@@ -175,6 +176,17 @@ TABLE: tuple[Kind, ...] = (
         role="policy",
         struct=XBackendTrafficPolicy,
         reads="how much may be retries, and sessions",
+        status=_ATTACHED,
+        required=False,
+    ),
+    Kind(
+        name="XTelemetryPolicy",
+        group=EXPERIMENTAL_GROUP,
+        versions=("v1alpha1",),
+        plural="xtelemetrypolicies",
+        role="policy",
+        struct=XTelemetryPolicy,
+        reads="which requests are traced, and who takes their spans",
         status=_ATTACHED,
         required=False,
     ),

@@ -154,6 +154,18 @@ spec:
     type: Header
     header: {name: x-session}
 """,
+    "XTelemetryPolicy": """
+apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XTelemetryPolicy
+metadata: {name: a}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: a}]
+  tracing:
+    mode: Enabled
+    provider:
+      backendRef: {name: collector, port: 4317}
+    samplingRate: {numerator: 5}
+""",
     "BackendPolicy": """
 apiVersion: sluicegate.dev/v1alpha1
 kind: BackendPolicy
@@ -276,6 +288,8 @@ REFUSED = [
     ("XBackend", "port:", "prt:", "spec.port"),
     ("XBackendTrafficPolicy", "targetRefs:", "targetRef:", "spec.targetRefs"),
     ("XBackendTrafficPolicy", "header:", "headers:", "spec.sessionPersistence"),
+    ("XTelemetryPolicy", "targetRefs:", "targetRef:", "spec.targetRefs"),
+    ("XTelemetryPolicy", "provider:", "providers:", "spec.tracing"),
     ("BackendPolicy", "targetRefs:", "targetRef:", "spec.targetRefs"),
     ("BackendPolicy", "type: Hash", "tpye: Hash", "spec.loadBalancing"),
     ("BackendPolicy", "type: Hash", "type: Hashed", "spec.loadBalancing.type"),

@@ -130,7 +130,9 @@ def test_what_is_closed(tmp_path: Path, manifest: Manifest | str, expected: set[
 
 
 # An XBackend is named by routes: one that cannot be read is not there, and they answer 500.
-@pytest.mark.parametrize("kind", [kind for kind in POLICIES if not kind.itself], ids=lambda kind: kind.kind)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in POLICIES if not kind.itself and not kind.harmless], ids=lambda kind: kind.kind
+)
 def test_every_kind_closes(tmp_path: Path, kind: Any) -> None:
     of_service = "Service" in kind.targets
     named = target("Service", "app", group="") if of_service else target("HTTPRoute", "cart")
@@ -138,6 +140,13 @@ def test_every_kind_closes(tmp_path: Path, kind: Any) -> None:
     groups = {"BackendTLSPolicy": GROUP, "XBackendTrafficPolicy": "gateway.networking.x-k8s.io/v1alpha1"}
     manifest["apiVersion"] = groups.get(kind.kind, manifest["apiVersion"])
     assert closed(tmp_path, manifest) == CART
+
+
+def test_a_policy_of_traces_closes_nothing(tmp_path: Path) -> None:
+    """It guards nobody: without it requests are not traced."""
+    manifest = policy("XTelemetryPolicy", "odd", target("Gateway", "gateway"), surprise=1)
+    manifest["apiVersion"] = "gateway.networking.x-k8s.io/v1alpha1"
+    assert closed(tmp_path, manifest) == set()
 
 
 def test_a_good_one_beside_it_opens_nothing(tmp_path: Path) -> None:

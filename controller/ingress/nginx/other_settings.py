@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..kinds import NUMBER
 from ..rows import SettingRow
 
-_OTEL = "no tracing yet: `enable-opentelemetry` says so"
+_OTEL = "a policy says it: `enable-opentelemetry` says so"
 _LOG = "the access log is JSON"
 _FIREWALL = ("-", "no firewall", "put one in front")
 _BANDWIDTH = ("-", "no limit of bandwidth", "limit it where the network is")

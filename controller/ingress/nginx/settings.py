@@ -199,7 +199,7 @@ _ROWS: tuple[SettingRow, ...] = (
     ),
     ("+", "relative-redirects", "false", "HTTPFilter `respond` in place of redirects to paths with their `/`", ""),
     ("o", "worker-shutdown-timeout", "240s", "the drain of the gateway", ""),
-    ("-", "enable-opentelemetry", "false", "no tracing yet", ""),
+    ("-", "enable-opentelemetry", "false", "traces are of whole Gateways", ""),
     (
         "~",
         "opentelemetry-trust-incoming-span",

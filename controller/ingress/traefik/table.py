@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..rows import AnnotationRow, annotation_rows
 
-_TRACE = "trace in the applications"
+_TRACE = "use an XTelemetryPolicy"
 _OPTIONS = (
     "ClientPolicy `tls` of the Gateway; an option that asks clients for certificates is AccessPolicy `certificate`"
 )
@@ -26,8 +26,8 @@ _ROWS: tuple[AnnotationRow, ...] = (
     ("P", "-", "router.tls.options", "routers", "TLSOptions are not read, and they may ask clients for certificates: its paths answer 500", _OPTIONS),
     ("P", "+", "router.observability.accesslogs", "routers", "ClientPolicy `accessLog.mode`", ""),
     ("D", "o", "router.observability.metrics", "", "each route has its figures", ""),
-    ("N", "-", "router.observability.tracing", "", "no tracing yet", _TRACE),
-    ("N", "-", "router.observability.traceverbosity", "", "no tracing yet", _TRACE),
+    ("N", "-", "router.observability.tracing", "", "traces are of whole Gateways", _TRACE),
+    ("N", "-", "router.observability.traceverbosity", "", "traces are of whole Gateways", _TRACE),
     ("S", "+", "service.serversscheme", "services", "`https`, and without it the port 443 or a name of the port that begins with https: a BackendTLSPolicy; `h2c`: a GRPCRoute, where all paths of the host are those of gRPC services", ""),
     ("P", "-", "service.serverstransport", "", "a ServersTransport is not read", "caCertificateRefs of the BackendTLSPolicy, `timeouts` of a BackendPolicy"),
     ("S", "~", "service.passhostheader", "", "backends get the host of the request, as `true` has it", "`URLRewrite.hostname` where a backend wants another one"),

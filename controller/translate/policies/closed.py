@@ -29,7 +29,7 @@ def judge_closed(kind: PolicyKind, policy: RefusedPolicy, *, is_read: bool = Fal
     # Who reads files tells the reason, with its line.
     told = message if is_read or policy.origin == CLUSTER else "it cannot be used as it is written"
     named = listed(_named(kind, item) for item in policy.targets)
-    outcome = f"requests for {named} are answered 500, connections are reset"
+    outcome = kind.harmless or f"requests for {named} are answered 500, connections are reset"
     diagnostics.error("", "invalid-policy", f"{told}; {outcome}", "correct the policy, or remove it")
     parts = _parts(kind, policy)
     targets = tuple(dict.fromkeys(target for item in policy.targets for target in _targets(kind, item)))

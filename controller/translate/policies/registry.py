@@ -23,6 +23,7 @@ from .client import judge_client
 from .external_backend import judge_external_backend
 from .judged import Judgement
 from .rate_limit import judge_rate_limit
+from .telemetry import DEFAULT_SERVICE, judge_telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class PolicyKind:
         unused: what to do where no Gateway is led to the target, for people.
         refused: the reason for which references of routes to a backend are refused whose policy cannot be honoured.
         closed: of a kind without stanzas, the IR of a policy that cannot be read, by its id.
+        harmless: one that cannot be honoured refuses nothing; what becomes of it then, for people.
     """
 
     kind: str
@@ -58,6 +60,7 @@ class PolicyKind:
     unused: str = "attach the target to a Gateway of this controller"
     refused: Reason = Reason.INVALID_BACKEND_POLICY
     closed: Callable[[str], ir.PolicyBase] | None = None
+    harmless: str = ""
 
 
 #: Gateways, what belongs to them, and all routes.
@@ -135,5 +138,14 @@ POLICIES: tuple[PolicyKind, ...] = (
         stanzas=("exempt", "certificate", "apiKey", "jwt", "basic", "csrf", "authorization", "external"),
         tightens=frozenset({"authorization"}),
         inherited=True,
+    ),
+    PolicyKind(
+        kind="XTelemetryPolicy",
+        targets=frozenset({"Gateway"}),
+        sections=frozenset(),
+        judge=judge_telemetry,
+        unused="attach it to a Gateway of this controller that has listeners",
+        closed=lambda name: ir.TelemetryTracing(id=name, service_name=DEFAULT_SERVICE),
+        harmless="requests are not traced",
     ),
 )

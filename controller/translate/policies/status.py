@@ -130,7 +130,7 @@ def policy_facts(kind: PolicyKind, judged: Judged, looks: Looks, controller_name
         if owner in ancestors:
             ancestors[owner].accepted = Verdict(False, Reason.CONFLICTED, message)
     if not ancestors and any_there and not isinstance(judged.policy, RefusedPolicy):
-        leads = f"no {'Gateway' if kind.inherited else 'route'} leads to"
+        leads = f"no {'Gateway' if kind.inherited or 'Gateway' in kind.targets else 'route'} leads to"
         message = f"{leads} it" if kind.itself else f"{leads} the target, so the policy has no effect"
         told.info("spec" if kind.itself else "spec.targetRefs", "unused-policy", message, kind.unused)
     ours = [(key, gateway) for key in sorted(ancestors) if (gateway := looks.gateway(key)) is not None]
