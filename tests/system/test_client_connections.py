@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import ssl
 import threading
 import urllib.parse
@@ -31,7 +32,7 @@ from system_manifests import (
 )
 
 HOST = "www.test"
-PLAIN, SLOW, HEADS, DROPS, REJECTS, FEW = 8080, 8081, 8082, 8083, 8084, 8085
+PLAIN, SLOW, HEADS, DROPS, REJECTS, FEW, HALTING = 8080, 8081, 8082, 8083, 8084, 8085, 8086
 MODERN, OLD, LIMITED, VALIDATED, LENIENT = 8443, 8444, 8445, 9443, 9444
 XFCC = "x-forwarded-client-cert"
 
@@ -57,6 +58,7 @@ class World:
                 listener("drops", DROPS),
                 listener("rejects", REJECTS),
                 listener("few", FEW),
+                listener("halting", HALTING),
                 https("modern", MODERN),
                 https("old", OLD),
                 https("limited", LIMITED),
@@ -89,6 +91,7 @@ class World:
             of_listener("limited", connections={"max": 2}, http2={"maxConcurrentStreams": 3}),
             of_listener("few", connections={"max": 2, "maxRequests": 3}),
             of_listener("slow", timeouts={"head": "300ms", "idle": "300ms", "request": "300ms"}),
+            of_listener("halting", timeouts={"head": "300ms", "idle": "10m"}),
             of_listener("heads", headers={"maxSize": 500, "maxCount": 8}),
             of_listener("drops", headers={"underscores": "Drop"}),
             of_listener("rejects", headers={"underscores": "Reject"}),
@@ -256,6 +259,36 @@ def test_times_of_heads_and_idle_connections(world: World) -> None:
         connection.send(b"GET / HTTP/1.1\r\n")
         found = connection.read()
         assert (found.status, found.body.partition(b":")[0]) == (408, b"request_head_timeout")
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        pytest.param(bytes([0, 0, 5, 1, 5, 0, 0, 0, 1, 0x82]), id="a frame that is cut short"),
+        pytest.param(bytes([0, 0, 1, 1, 1, 0, 0, 0, 1, 0x82]), id="HEADERS that go on"),
+        pytest.param(
+            bytes([0, 0, 1, 1, 1, 0, 0, 0, 1, 0x82, 0, 0, 1, 9, 0, 0, 0, 0, 1, 0x86]), id="CONTINUATION that goes on"
+        ),
+    ],
+)
+def test_heads_of_http2_that_do_not_end(world: World, begun: bytes) -> None:
+    """All streams of the connection wait for such a head, so it ends, and says why (GOAWAY, ENHANCE_YOUR_CALM)."""
+    before = sum(line.get("error") == "request_head_timeout" for line in world.lines())
+    settings = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+    with socket.create_connection((world.gateway.address, HALTING), LIMIT) as connection:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + begun)
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    frames = []
+    while received:
+        end = 9 + int.from_bytes(received[:3], "big")
+        frames.append((received[3], received[9:end]))
+        received = received[end:]
+    kind, payload = frames[-1]
+    assert (kind, int.from_bytes(payload[4:8], "big")) == (7, 11)
+    until(
+        lambda: sum(line.get("error") == "request_head_timeout" for line in world.lines()) == before + 1,
+        "the head is in the access log",
+    )
 
 
 def test_the_time_of_a_whole_request(start: Any, backend: Any, client: Any) -> None:

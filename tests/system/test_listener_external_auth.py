@@ -45,6 +45,9 @@ def check(request: Any) -> Any:
     if wanted == "deny":
         return CheckResponse(status={"code": 7}, denied_response={"status": {"code": 403}, "body": "why"})
     allowed = {"headers": headers(X_Role=wanted) if wanted else [], "headers_to_remove": ["x-secret"]}
+    if wanted == "query":
+        allowed["query_parameters_to_set"] = [{"key": "tenant", "value": "one"}]
+        allowed["query_parameters_to_remove"] = ["debug"]
     return CheckResponse(status={}, ok_response=allowed)
 
 
@@ -55,6 +58,11 @@ def failing(_: Received) -> bytes:
 def by_field(name: str, value: str, *backends: str, **rest: Any) -> Manifest:
     path = {"type": "PathPrefix", "value": "/plain"}
     return rule("", *backends, matches=[{"path": path, "headers": [{"name": name, "value": value}]}], **rest)
+
+
+def by_query(name: str, value: str, *backends: str) -> Manifest:
+    path = {"type": "PathPrefix", "value": "/plain"}
+    return rule("", *backends, matches=[{"path": path, "queryParams": [{"name": name, "value": value}]}])
 
 
 def with_role(role: str, *backends: str, **rest: Any) -> Manifest:
@@ -91,6 +99,8 @@ class World:
                 with_role("moved", filters=[redirect]),
                 with_role("read", "plain", filters=[cors]),
                 by_field("x-secret", "1", "secret"),
+                by_query("tenant", "one", "both"),
+                by_query("debug", "1", "admin"),
                 rule("/plain", "plain"),
             ),
             policy(
@@ -162,6 +172,23 @@ def test_what_connection_names_is_not_believed_either(world: World) -> None:
     """It would be matched, although it goes no further."""
     found, [(reached, _)], _ = world.send(Http1, "user", ("Connection", "x-role"), ("x-role", "admin"))
     assert (found.status, reached) == (200, "plain")
+
+
+def test_rules_go_by_the_query_that_the_service_leaves(world: World, client: Client) -> None:
+    """What it sets is matched and forwarded in place of what the client sent, and what it takes out is neither."""
+    for sent, wanted, app, forwarded in (
+        ("?tenant=root&debug=1", "query", "both", "?tenant=one"),
+        ("?debug=1", "query", "both", "?tenant=one"),
+        ("?tenant=one&debug=1", "", "both", "?tenant=one&debug=1"),
+        ("?debug=1", "", "admin", "?debug=1"),
+    ):
+        path = f"/plain/{next(_numbers)}"
+        with closing(client(world.gateway.address, CALLED)) as connection:
+            assert connection.request("GET", HOST, path + sent, (("x-want", wanted),)).status == 200
+        reached = [
+            (name, each.target) for name, found in world.apps.items() for each in found.requests if path in each.target
+        ]
+        assert reached == [(app, path + forwarded)], (sent, wanted)
 
 
 def test_several_values_and_what_is_removed(world: World, client: Client) -> None:
