@@ -237,7 +237,8 @@ def test_the_stream_is_for_data_planes_the_admin_port_for_everybody(installer: s
     ]
     assert not numbers
     for path in PLANES.glob("*/infrastructure.yaml"):
-        for plane in (yaml.safe_load(path.read_text()) or {}).values():
+        [planes] = documents(path.read_text())
+        for plane in (planes or {}).values():
             for item in plane["objects"]:
                 if item["kind"] == "Deployment":
                     labels = item["spec"]["template"]["metadata"]["labels"]
