@@ -54,13 +54,18 @@ def parents_of(route: Route, hostnames: tuple[str, ...], reads: RouteReads, diag
     return result
 
 
+#: Listeners of a parent that are named where the one that is asked for is not there.
+SHOWN_LISTENERS = 8
+
 _ATTACH_CODES: dict[str, Code] = {
     Reason.NO_MATCHING_PARENT: "no-matching-parent",
     Reason.NOT_ALLOWED_BY_LISTENERS: "not-allowed-by-listeners",
     Reason.NO_MATCHING_LISTENER_HOSTNAME: "no-matching-listener-hostname",
 }
 _ATTACH_REMEDIES = {
-    Reason.NO_MATCHING_PARENT: "correct sectionName and port, or leave them out to attach to every listener",
+    Reason.NO_MATCHING_PARENT: (
+        "correct sectionName and port, or leave them out to attach to every listener, those without TLS too"
+    ),
     Reason.NOT_ALLOWED_BY_LISTENERS: "set allowedRoutes of a listener so that it takes this namespace and kind",
     Reason.NO_MATCHING_LISTENER_HOSTNAME: "give the route a hostname that a listener covers, or widen the listener's",
 }
@@ -80,7 +85,8 @@ def _attach(
     if not meant:
         wanted = [f"named {reference.section_name}"] if reference.section_name else []
         wanted += [f"with port {reference.port}"] if reference.port else []
-        return [], Verdict(False, Reason.NO_MATCHING_PARENT, f"{label} has no listener {' and '.join(wanted)}".rstrip())
+        has = f"{label} has no listener {' and '.join(wanted)}".rstrip()
+        return [], Verdict(False, Reason.NO_MATCHING_PARENT, f"{has}{_listeners(view)}")
     kind = route.key.kind
     allowed = [point for point in meant if kind in point.kinds and _namespace_allowed(route.namespace, point, reads)]
     if not allowed:
@@ -95,6 +101,13 @@ def _attach(
         message = f"no listener of {label} has a hostname that fits {', '.join(route.spec.hostnames)}"
         return [], Verdict(False, Reason.NO_MATCHING_LISTENER_HOSTNAME, message)
     return matching, Verdict(True, Reason.ACCEPTED, "The route is accepted")
+
+
+def _listeners(view: ParentView) -> str:
+    """What there is in place of a listener that is not there, some of it."""
+    names = list(dict.fromkeys(f"{point.name} (port {point.port})" for point in view.points))
+    more = f" and {len(names) - SHOWN_LISTENERS} more" if len(names) > SHOWN_LISTENERS else ""
+    return f"; it has {', '.join(names[:SHOWN_LISTENERS])}{more}" if names else ""
 
 
 def _namespace_allowed(namespace: str, point: AttachPoint, reads: RouteReads) -> bool:

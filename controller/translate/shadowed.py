@@ -7,6 +7,7 @@ only a problem tells people. Of connections each translation says it, of request
 from __future__ import annotations
 
 import bisect
+import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -101,18 +102,38 @@ def shadowed_matches(rules: Iterable[ir.HttpRule], attachments: Mapping[str, ir.
                 yield _shadowed_match(rule, number, others, whole=len(others) == len(places))
 
 
+def _because(winner: ir.HttpRule, loser: ir.HttpRule) -> str:
+    """Why one of two equal matches comes first."""
+    if winner.created != loser.created:
+        return f"since its route is older (made {_day(winner.created)}, this one {_day(loser.created)})"
+    if winner.route != loser.route:
+        return "since its route comes first by namespace and name, and both are of the same age"
+    return "since its rule comes first in the route"
+
+
+def _day(created: int) -> str:
+    """A time in UTC, to the second: objects are often made on one day."""
+    if created == 0:
+        return "at a time that is not known"
+    try:
+        return datetime.datetime.fromtimestamp(created, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return f"{created} s after 1970"
+
+
 def _shadowed_match(
     rule: ir.HttpRule, number: int, others: dict[tuple[str, str], ir.HttpRule], *, whole: bool
 ) -> Diagnostic:
     (listener, hostname), winner = next(iter(others.items()))
     place = f"{listener}{f' with hostname {hostname}' if hostname else ''}"
-    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-    rest = "it gets no request" if whole else "it gets none there"
+    more = f" and {len(others) - 1} other place{'s' if len(others) > 2 else ''}" if len(others) > 1 else ""
+    rest = "this match gets no request" if whole else "this match gets none there"
+    same = f"{winner.route} rules[{winner.index}] has the same match at {place}{more} and comes first"
     return Diagnostic(
         severity="warning",
         object=rule.route,
         field=f"spec.rules[{rule.index}].matches[{number}]",
         code="shadowed-route",
-        message=f"{winner.route} rules[{winner.index}] has the same match at {place}{more} and comes first: {rest}",
+        message=f"{same}, {_because(winner, rule)}: {rest}",
         remedy="remove one of the two, or tell them apart by hostname, path, method, headers or query parameters",
     )

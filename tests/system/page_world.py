@@ -49,6 +49,7 @@ def viewed(folder: Path, *objects: Manifest, text: str = "", **rest: Any) -> Vie
         translation=offline.translation,
         diagnostics=tuple(offline.diagnostics()),
         documents=offline.documents,
+        with_lines=offline.source.with_lines,
         ingresses=offline.ingresses,
         **given,
     )

@@ -170,14 +170,24 @@ def test_a_match_that_another_route_has(check: Check) -> None:
     assert (found["object"], found["field"]) == ("HTTPRoute/default/two", "spec.rules[1].matches[0]")
     assert found["message"] == (
         "HTTPRoute/default/one rules[0] has the same match at Gateway/default/gateway/http with hostname a.test "
-        "and comes first: it gets none there"
+        "and comes first, since its route comes first by namespace and name, and both are of the same age: "
+        "this match gets none there"
     )
     assert found["line"] > 1
     two["spec"]["hostnames"] = ["a.test"]
     two["metadata"]["creationTimestamp"] = "2020-01-01T00:00:00Z"
     one["metadata"]["creationTimestamp"] = "2021-01-01T00:00:00Z"
     [found] = check(gateway(), one, two, SERVICE)[1]["problems"]
-    assert (found["object"], found["message"][-18:]) == ("HTTPRoute/default/one", "it gets no request")
+    assert found["object"] == "HTTPRoute/default/one"
+    assert found["message"].endswith(
+        "comes first, since its route is older (made 2020-01-01 00:00:00, this one 2021-01-01 00:00:00): "
+        "this match gets no request"
+    )
+    twice = route(rule("/a", "app"), rule("/a", "app"), hostnames=["a.test", "b.test", "c.test"])
+    [found] = check(gateway(), twice, SERVICE)[1]["problems"]
+    assert (
+        "with hostname a.test and 2 other places and comes first, since its rule comes first in the" in found["message"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from system_certificates import Authority
-from system_manifests import dump, gateway, https, secret
+from system_manifests import dump, gateway, https, route, rule, secret
 
 import sluicegate
 from sluicegate import Connection, Request, RequestError, WeightedBackend, parse_request
+from sluicegate.cli.written_request import read_curl
 
 Explain = Callable[..., tuple[int, str]]
 
@@ -153,7 +154,34 @@ def test_the_port_offset_of_the_settings(folder: Path, explain: Explain, monkeyp
 def test_a_port_without_listener_says_what_may_be_meant(folder: Path, explain: Explain) -> None:
     status, text = explain(folder, "-r", "http://shop.test:9000/cart")
     assert status == 1
-    assert "no listener has port 9000; for a URL that serve printed give its --port-offset" in text
+    assert "no listener has port 9000: nobody answers there" in text
+    assert "for a URL that serve printed give its --port-offset" in text
+    assert "\n  elsewhere Gateway/default/gateway/http has this hostname at port 80 (HTTP): ask that port\n" in text
+    assert "elsewhere" not in explain(folder, "-r", "http://shop.test/cart")[1]
+
+
+def test_a_curl_line_is_the_request_that_it_sends(folder: Path, explain: Explain) -> None:
+    """As people paste it; what the options say beside it counts too, and their port before its own."""
+    line = "curl -sSk -H 'Host: shop.test' -X POST \\\n  --connect-to ::127.0.0.1:8080 'http://other.test/cart?a=b'"
+    status, text = explain(folder, "-r", line, "-H", "x-more: 1")
+    assert status == 0
+    assert "Gateway/default/gateway/other" in text
+    assert "sent as   POST shop.test/cart?a=b" in text
+    assert "x-more: 1" in text
+    assert "Gateway/default/gateway/http" in explain(folder, "-r", line, "--port", "80")[1]
+    for wrong, said in (("curl", "no URL"), ("curl 'http://a", "cannot be read"), ("curl http://a -H", "ends after")):
+        assert explain(folder, "-r", wrong)[0] == 2
+        with pytest.raises(RequestError, match=said):
+            read_curl(wrong)
+
+
+def test_what_is_not_shown_of_others_is_counted(tmp_path: Path, explain: Explain) -> None:
+    routes = [route(rule(f"/{name}", "app"), name=name) for name in "abcdefghijkl"]
+    (tmp_path / "many.yaml").write_text(dump(gateway(), *routes))
+    text = explain(tmp_path, "-r", "http://a.test:8080/a")[1]
+    assert (text.count("\n  not: HTTPRoute/"), "\n  and 3 more that do not take it\n" in text) == (8, True)
+    text = explain(tmp_path, "-r", "http://a.test:8080/none")[1]
+    assert "\n  and 4 more that do not take it\n" in text
 
 
 def test_websockets(folder: Path, explain: Explain) -> None:

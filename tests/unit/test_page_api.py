@@ -15,11 +15,13 @@ from system_certificates import Authority
 from system_manifests import Manifest, gateway, https, listener, policy, route, rule, secret, service, target
 
 from output_schemas import FOLDER
+from sluicegate.cli.checked import checked
 from sluicegate.cli.page.asked import MOST
 from sluicegate.cli.page.quantile import quantile
 from sluicegate.cli.page.site import Site
 from sluicegate.observe.answering import Asked
 from sluicegate.processes.viewed import ServingPod, Views
+from sluicegate.testing.offline import load_offline
 
 SCHEMA = json.loads((FOLDER / "v1" / "api.json").read_text())
 LISTS = ("gateways", "routes", "matches", "policies", "backends", "certificates", "problems", "generations")
@@ -203,6 +205,33 @@ def test_the_pod_that_is_behind_is_first(page: Page) -> None:
     assert page.json("generations", only="wrong")["total"] == 2
 
 
+def test_what_runs_otherwise_than_configured_is_on_the_overview(page: Page) -> None:
+    """No object is wrong where a pod is behind or a listener is not bound: no problem would tell of it."""
+    text = Elements(page.html("/")).text
+    assert "Not running as configured" in text
+    assert "prod/edge edge-2: behind; it has not acknowledged the newest transaction" in text
+    assert "prod/other no pod: away; no pod of it is connected" in text
+    assert "Gateway/default/gateway/http: " in text
+    explained = Elements(page.html("/explain", request="http://shop.test:8080/")).text
+    assert "But the listener does not run as configured: " in explained
+
+
+def test_a_request_for_another_port_is_told_the_right_one(page: Page) -> None:
+    text = Elements(page.html("/explain", request="https://shop.test/")).text
+    assert "reaches nobody" in text
+    assert "No listener has port 443" in text
+    assert "Gateway/default/gateway/https has this hostname at port 8443 (HTTPS): ask that port" in text
+
+
+def test_a_shadowed_match_has_the_line_that_check_says(tmp_path: Path) -> None:
+    shown = viewed(tmp_path, gateway(), route(rule("/a"), name="a"), route(rule("/b"), rule("/a"), name="b"))
+    [found] = [each for each in Page(shown).json("problems")["items"] if each["code"] == "shadowed-route"]
+    [checked_] = [each for each in checked(load_offline([str(tmp_path)])) if each.code == "shadowed-route"]
+    assert (found["line"], found["path"]) == (checked_.line, checked_.path)
+    text = (tmp_path / "all.yaml").read_text().splitlines()
+    assert "/a" in "".join(text[found["line"] - 1 : found["line"] + 3])
+
+
 def test_counters_are_of_all_listeners(page: Page) -> None:
     found = page.json("counters")
     assert (found["connections"], found["requests"], found["errors"]) == (3, 42, {"no_route": 4})
@@ -255,6 +284,15 @@ def test_explain(page: Page, fields: list[tuple[str, str]], route_name: str, rea
     decision = found["decision"]
     assert decision["route"] == f"HTTPRoute/default/{route_name}"
     assert decision["reason"] == reason
+
+
+def test_the_columns_that_the_documentation_names_are_those_there_are(page: Page) -> None:
+    written = (FOLDER.parent / "page.md").read_text()
+    named = dict(re.findall(r"^\| `(\w+)` \| ((?:`\w+`(?:, )?)+) \|$", written, re.MULTILINE))
+    assert set(named) == set(LISTS)
+    for name, columns in named.items():
+        refused = json.loads(page.ask(f"/api/v1/{name}", sort="?").body)["error"]
+        assert refused.endswith(f"but {columns.replace('`', '')}")
 
 
 @pytest.mark.parametrize(
@@ -421,7 +459,10 @@ def test_a_thousand_routes_come_in_parts(crowded: Page) -> None:
     assert "app-0999" in html
     assert "1 to 50 of 1,000 routes" in Elements(html).text
     assert "951 to 1,000 of 1,000" in Elements(crowded.html("/routes", sort="-object", offset=950)).text
-    assert "1 to 1 of 1 routes that fit" in Elements(crowded.html("/routes", search="APP-0777")).text
+    assert (
+        "1 to 1 of 1 routes, of those that were searched for"
+        in Elements(crowded.html("/routes", search="APP-0777")).text
+    )
 
 
 def test_the_page_stays_small(crowded: Page) -> None:

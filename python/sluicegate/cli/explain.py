@@ -12,7 +12,7 @@ from sluicegate.processes.ingress_settings import wanted_of
 from sluicegate.processes.settings import Settings
 from sluicegate.testing.decision import Decision
 from sluicegate.testing.offline import Offline, load_offline
-from sluicegate.testing.request import Connection, Request, RequestError, from_client, parse_request
+from sluicegate.testing.request import Connection, Request, from_client, parse_request
 from sluicegate.testing.table import Table
 
 from .cluster_error import ClusterError
@@ -26,6 +26,7 @@ from .options import CONFIG, PATHS, Command, Option, setting
 from .output import OUTPUT, write_json, write_lines
 from .roles import refuse
 from .timeouts_and_retries import retry_in_words, timeouts_in_words
+from .written_request import header_of, is_curl, port_of, read_curl
 
 #: Reasons with which what was asked for comes about.
 _GOOD = frozenset({"forwarded", "redirect", "respond", "cors_preflight"})
@@ -53,10 +54,7 @@ def _run(given: argparse.Namespace) -> int:
     if wrong:
         return refuse(wrong)
     try:
-        asked = parse_request(
-            given.request, [_field(item) for item in given.header or ()], _port(given.port), given.sni
-        )
-        asked = from_client(asked, given.client, given.identity)
+        asked = from_client(_asked(given), given.client, given.identity)
         settings = settings_of(given)
     except (ValueError, OSError) as error:
         return refuse(str(error))
@@ -99,19 +97,18 @@ def _of_files(paths: Sequence[str], settings: Settings) -> Offline:
     )
 
 
-def _field(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise RequestError(f"{text!r} is no header: write one as 'x-user: anna'")
-    return name, value.strip(" \t")
+def _asked(given: argparse.Namespace) -> Request | Connection:
+    """What is asked, by the options.
 
-
-def _port(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isascii() or not text.isdigit():
-        raise RequestError(f"--port: {text!r} is not a whole number")
-    return int(text)
+    Raises:
+        RequestError: it is no request.
+    """
+    text, headers = given.request, [header_of(item) for item in given.header or ()]
+    port = port_of(given.port, "--port")
+    if is_curl(text):
+        line = read_curl(text)
+        text, headers, port = line.request, [*line.headers, *headers], line.port if port is None else port
+    return parse_request(text, headers, port, given.sni)
 
 
 def _lines(found: Explanation) -> Iterator[str]:
@@ -137,18 +134,30 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield f"  mirror    {mirror}"
     yield from _sent_lines(found)
     yield from _answer_lines(found)
+    yield from _other_lines(found)
+    for problem in found.refused:
+        yield f"  not served: {problem}"
+    for problem in found.problems:
+        yield f"  problem   {problem}"
+
+
+def _other_lines(found: Explanation) -> Iterator[str]:
+    """Who does not take it."""
     if found.decision.listener is None and not found.at_port:
-        yield f"  no listener has port {found.request.port}; for a URL that serve printed give its --port-offset"
+        yield (
+            f"  no listener has port {found.request.port}: nobody answers there, unless what is before the gateway maps"
+            " the port; for a URL that serve printed give its --port-offset"
+        )
+    for listener in found.elsewhere:
+        yield f"  elsewhere {listener}"
     for listener in found.listeners:
         yield f"  not by    {listener}"
     for loser in found.losers:
         match = "" if loser.match is None else f".matches[{loser.match}]"
         place = f"{loser.ingress or f'{loser.route} rules[{loser.rule}]{match}'}: {loser.text}"
         yield f"  {'holds too' if loser.holds else 'not'}: {place}: {'; '.join(loser.reasons)}"
-    for problem in found.refused:
-        yield f"  not served: {problem}"
-    for problem in found.problems:
-        yield f"  problem   {problem}"
+    if found.more_losers:
+        yield f"  and {found.more_losers:,} more that do not take it"
 
 
 def _limit_lines(found: Explanation) -> Iterator[str]:
@@ -215,7 +224,9 @@ COMMAND = Command(
     paths_optional=True,
     options=(
         Option(
-            ("--request", "-r"), "What is asked: a method, which may be left out, and a URL.", metavar="'METHOD URL'"
+            ("--request", "-r"),
+            "What is asked: a method, which may be left out, and a URL; or a whole curl line.",
+            metavar="'METHOD URL'",
         ),
         Option(("--header", "-H"), "A header field.", "none", "'NAME: VALUE'", repeats=True),
         Option(("--sni",), "Server name of the TLS handshake; empty: the client sends none.", "the URL's host", "NAME"),
@@ -246,6 +257,7 @@ COMMAND = Command(
     ),
     examples=(
         ("sluicegate explain manifests -r 'GET https://www.example.com/login' -H 'x-user: anna'", "a request"),
+        ("sluicegate explain manifests -r 'curl -H \"x-user: anna\" https://www.example.com/login'", "a curl line"),
         ("sluicegate explain manifests -r grpcs://www.example.com/package.Service/Method", "a call of gRPC over TLS"),
         ("sluicegate explain manifests -r wss://www.example.com/chat", "a WebSocket; also ws, and grpc without TLS"),
         ("sluicegate explain manifests -r tls://www.example.com:443", "a connection; also tcp://:5432 and udp://:53"),

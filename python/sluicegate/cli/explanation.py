@@ -18,7 +18,7 @@ from sluicegate.testing.request import Connection, Request
 from sluicegate.testing.table import Table
 
 from .because import reasons
-from .losers import Loser, hostname_of, losers
+from .losers import SHOWN, Loser, best_hostname, host_of, hostname_of, losers
 from .origins import origins
 from .refused import Translated, refused
 from .served_names import decided_by_ingress, lost_by_ingress, place_of
@@ -58,8 +58,11 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
         filters: that are applied, in order: the listener's, the rule's, the backend's.
         timeouts: of the rule; None: it has none.
         retry: of the rule; None: it says nothing of retries.
-        losers: those that hold too, then those that nearly do.
+        losers: those that hold too, then those that nearly do; the first of them.
+        more_losers: how many there are besides.
         at_port: whether there is a listener at the port.
+        elsewhere: listeners of other ports that have the hostname, where none of the port asked for does; each with the
+            port to ask.
         listeners: all that there are, where none takes the request.
         would_send: where the backend has no endpoint, the request as it would be forwarded to one.
         grpc_status: that a call of gRPC ends with, where the gateway answers it.
@@ -78,7 +81,9 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
     timeouts: RuleTimeouts | None
     retry: RuleRetry | None
     losers: tuple[Loser, ...]
+    more_losers: int
     at_port: bool
+    elsewhere: tuple[str, ...]
     listeners: tuple[str, ...]
     would_send: Forwarded | None
     grpc_status: str | None
@@ -98,6 +103,7 @@ def explain(offline: Translated, table: Table, request: Request | Connection) ->
         hostname = hostname_of(rule, asked, listener)
         if isinstance(rule, ir.HttpRule) and decision.match is not None:
             winner = describe_match(rule.matches[decision.match])
+    lost = losers(table, asked, decision)
     concerned = {decision.route, *(said.policy for said in decision.policies if said.verdict == "deny")}
     found = Explanation(
         request=request,
@@ -110,8 +116,10 @@ def explain(offline: Translated, table: Table, request: Request | Connection) ->
         filters=tuple(_filter(item) for item in _filters(listener, rule, decision)),
         timeouts=timeouts_of(rule),
         retry=retry_of(resources, rule, asked, decision),
-        losers=tuple(losers(table, asked, decision)),
+        losers=tuple(lost[:SHOWN]),
+        more_losers=max(len(lost) - SHOWN, 0),
         at_port=bool(table.listeners_at(request)),
+        elsewhere=tuple(_elsewhere(resources, request, decision)),
         listeners=tuple(_describe_listener(item) for item in resources.listeners if decision.listener is None),
         would_send=_would_send(table, asked, decision),
         grpc_status=_grpc_status(request, rule, decision),
@@ -176,6 +184,16 @@ def _filter(item: ir.Filter) -> str:
     document = msgspec.to_builtins(item)
     kind = document.pop("type")
     return f"{kind}: {msgspec.json.encode(document).decode()}"
+
+
+def _elsewhere(resources: ir.Resources, request: Request | Connection, decision: Decision) -> Iterator[str]:
+    """Listeners that have the hostname, at other ports than the one that was asked."""
+    if decision.listener is not None:
+        return
+    host = host_of(request.authority) if isinstance(request, Request) else (request.server_name or "").lower()
+    for item in resources.listeners:
+        if item.port != request.port and host and best_hostname([item.hostname] if item.hostname else [], host):
+            yield f"{item.id} has this hostname at port {item.port} ({item.protocol.value}): ask that port"
 
 
 def _describe_listener(item: ir.Listener) -> str:

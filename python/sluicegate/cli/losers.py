@@ -83,7 +83,7 @@ class _Candidate(msgspec.Struct, frozen=True):
 
 
 def losers(table: Table, request: Request | Connection, decision: Decision) -> list[Loser]:
-    """Those that hold too, best first, then those that nearly do."""
+    """Those that hold too, best first, then those that nearly do: of the first `MAX_CANDIDATES`."""
     resources = table.resources
     listener = next((item for item in resources.listeners if item.id == decision.listener), None)
     if listener is None:
@@ -114,7 +114,7 @@ def losers(table: Table, request: Request | Connection, decision: Decision) -> l
             loser = _loser(table, request, listener, item, winner)
             (holding if loser.holds else missing).append(loser)
     missing.sort(key=lambda loser: len(loser.reasons))
-    return [*holding, *missing][:SHOWN]
+    return [*holding, *missing]
 
 
 def _loser(

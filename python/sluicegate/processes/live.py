@@ -9,6 +9,7 @@ Rules:
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,10 @@ class Live:
     def documents(self) -> list[Document]:
         """The manifests as they were written at the last step; any thread may ask."""
         return self._source.documents()
+
+    def with_lines(self, items: Iterable[Diagnostic]) -> Iterable[Diagnostic]:
+        """What is told of objects, with the lines of the fields; any thread may ask."""
+        return self._source.with_lines(items)
 
     def again(self) -> Step | None:
         """The last step with what the engine says now of its listeners; None before the first."""

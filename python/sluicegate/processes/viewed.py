@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -56,6 +56,7 @@ class Viewed:
         translation: that is live, with what engines reported.
         diagnostics: all that is wrong.
         documents: gives the manifests as they are written; a cluster has none.
+        with_lines: puts what is told of objects at the lines of its fields; a cluster has none.
         pods: that serve.
         generation: number of the newest configuration.
         changed: when it came, seconds since 1970; 0: not known.
@@ -68,6 +69,7 @@ class Viewed:
     translation: Translation
     diagnostics: tuple[Diagnostic, ...]
     documents: Callable[[], Sequence[Written]]
+    with_lines: Callable[[Iterable[Diagnostic]], Iterable[Diagnostic]]
     pods: tuple[ServingPod, ...]
     generation: int
     changed: float

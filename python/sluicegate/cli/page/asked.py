@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from sluicegate.controller.api import Diagnostic
 from sluicegate.testing.request import Connection, Request, RequestError, from_client, parse_request
 
+from ..written_request import header_of, is_curl, port_of, read_curl
 from .facts import (
     BackendFacts,
     CertificateFacts,
@@ -191,13 +191,6 @@ GENERATIONS: Listing[GenerationFacts] = Listing(
 
 # --- A request to explain -----------------------------------------------------------------------------------------
 
-#: Options of curl with a value that say nothing about who takes the request.
-_IGNORED = frozenset(
-    {"--resolve", "-o", "--output", "-m", "--max-time", "--connect-timeout", "-w", "--write-out", "--cacert"}
-)
-_SWITCHES = frozenset("skvifSLNgG#0")
-_DATA = frozenset({"-d", "--data", "--data-raw", "--data-binary", "--json", "--data-urlencode", "-F", "--form"})
-
 
 def request_of(fields: Sequence[tuple[str, str]]) -> Request | Connection:
     """Read a request: `request`, a URL, a method and a URL, or a curl line; `header` (may be there several times).
@@ -208,10 +201,12 @@ def request_of(fields: Sequence[tuple[str, str]]) -> Request | Connection:
         RequestError: it is none.
     """
     given = dict(fields)
-    headers = [_field(line) for name, text in fields if name == "header" for line in text.splitlines() if line.strip()]
-    text, port = " ".join(given.get("request", "").replace("\\\n", " ").split()), _port(given.get("port", ""))
-    if text.startswith("curl ") or text == "curl":
-        text, more, resolved = _curl(given.get("request", ""))
+    headers = [
+        header_of(line) for name, text in fields if name == "header" for line in text.splitlines() if line.strip()
+    ]
+    text, port = " ".join(given.get("request", "").replace("\\\n", " ").split()), port_of(given.get("port", ""))
+    if is_curl(text):
+        text, more, resolved = read_curl(given.get("request", ""))
         headers = [*more, *headers]
         port = port if port is not None else resolved
     method = given.get("method", "").strip()
@@ -221,100 +216,3 @@ def request_of(fields: Sequence[tuple[str, str]]) -> Request | Connection:
         raise RequestError("request: give a URL, such as https://www.example.com/login, or a curl line")
     asked = parse_request(text, headers, port, given["sni"] if given.get("sni") else None)
     return from_client(asked, given.get("from") or None, given.get("as") or None)
-
-
-def _field(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise RequestError(f"{text!r} is no header: write one as 'x-user: anna'")
-    return name.strip(), value.strip(" \t")
-
-
-def _port(text: str) -> int | None:
-    if not text.strip():
-        return None
-    if not (text.strip().isascii() and text.strip().isdigit()):
-        raise RequestError(f"port: {text!r} is not a whole number")
-    return int(text)
-
-
-#: Options of curl whose value is a field of the request.
-_FIELDS = {
-    "-A": "user-agent",
-    "--user-agent": "user-agent",
-    "-e": "referer",
-    "--referer": "referer",
-    "-b": "cookie",
-    "--cookie": "cookie",
-}
-
-
-class _Line:
-    """A curl line, word by word."""
-
-    def __init__(self) -> None:
-        self.method, self.url, self.has_data = "", "", False
-        self.headers: list[tuple[str, str]] = []
-        self.port: int | None = None
-
-    def take(self, word: str, rest: Iterator[str]) -> None:
-        """Take a word, with its value if it has one."""
-        if not word.startswith("-"):
-            self.url = self.url or word
-        elif word in {"-X", "--request"}:
-            self.method = _value(rest, word)
-        elif word in {"-H", "--header"}:
-            self.headers.append(_field(_value(rest, word)))
-        elif word in _FIELDS:
-            self.headers.append((_FIELDS[word], _value(rest, word)))
-        elif word == "--url":
-            self.url = _value(rest, word)
-        elif word in {"-I", "--head"}:
-            self.method = self.method or "HEAD"
-        elif word in _DATA:
-            _value(rest, word)
-            self.has_data = True
-        elif word == "--connect-to":
-            self.port = _port(_value(rest, word).rpartition(":")[2])
-        elif word in _IGNORED:
-            _value(rest, word)
-        elif word in {"-u", "--user"}:
-            raise RequestError("-u: say who asks in its own field, as basic:anna; passwords are not wanted here")
-
-
-def _curl(text: str) -> tuple[str, list[tuple[str, str]], int | None]:
-    """A curl line: method and URL, its fields, and the port that it connects to where `--connect-to` says it."""
-    try:
-        words = shlex.split(text.replace("\\\r\n", " ").replace("\\\n", " "))[1:]
-    except ValueError as error:
-        raise RequestError(f"the curl line cannot be read: {error}") from None
-    line, rest = _Line(), iter(_apart(words))
-    for word in rest:
-        line.take(word, rest)
-    if not line.url:
-        raise RequestError("the curl line has no URL")
-    return f"{line.method or ('POST' if line.has_data else 'GET')} {line.url}", line.headers, line.port
-
-
-def _apart(words: Iterable[str]) -> Iterable[str]:
-    """Options of one letter, each by itself; its value by itself too."""
-    for word in words:
-        if not word.startswith("-") or word.startswith("--") or len(word) <= 2:
-            name, sign, value = word.partition("=")
-            yield from (name, value) if word.startswith("--") and sign else (word,)
-            continue
-        letters = word[1:]
-        while letters and letters[0] in _SWITCHES:
-            yield f"-{letters[0]}"
-            letters = letters[1:]
-        if letters:
-            yield f"-{letters[0]}"
-            if letters[1:]:
-                yield letters[1:] if letters[0] not in "I" else f"-{letters[1:]}"
-
-
-def _value(rest: Iterator[str], option: str) -> str:
-    try:
-        return next(rest)
-    except StopIteration:
-        raise RequestError(f"the curl line ends after {option}") from None

@@ -87,7 +87,7 @@ class Moment:
         state = self._state
         matches = shadowed_matches(state.http_rules.values(), state.attachments)
         hostnames = lost_hostnames(state.listeners, self._all_rules, state.attachments)
-        return tuple(self._at_place(item) for item in (*matches, *hostnames))
+        return tuple(self.viewed.with_lines(self._at_place(item) for item in (*matches, *hostnames)))
 
     @property
     def _all_rules(self) -> list[ir.HttpRule | ir.L4Rule]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from sluicegate.controller.api import readable
@@ -36,7 +36,7 @@ from .facts import (
 from .html import Child, Markup, tag
 from .moment import Moment, generations
 from .quantile import quantile
-from .shell import Column, conditions, link, place, plain, route_link, search, table, told, verdict
+from .shell import SECTIONS, Column, conditions, link, place, plain, route_link, search, table, told, verdict
 
 #: Rows of a part: a page of a thousand routes stays small.
 ROWS = 50
@@ -88,22 +88,24 @@ def overview(look: Look) -> Child:
             tag("span", f"✗ {wrong:,} not as wanted", class_="bad") if wrong else tag("span", "✓ well", class_="good")
         )
         wanted = link(path, said, only="wrong") if wrong else said
-        cards.append(tag("li", link(path, name.capitalize()), tag("b", f"{number:,}"), wanted))
+        cards.append(tag("li", link(path, SECTIONS[path][0]), tag("b", f"{number:,}"), wanted))
     changed = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(found.changed)) if found.changed else "not known"
     facts = [("Configuration", f"{found.generation}, since {changed}")]
     if figures is not None:
         codes = ", ".join(f"{code} {number:,}" for code, number in sorted(figures.errors.items())) or "none"
-        facts += [("Requests", f"{figures.requests:,}"), ("Answers of the gateway's own", codes)]
+        facts += [("Requests", f"{figures.requests:,}"), ("Answered by the gateway itself", codes)]
     live: list[Child] = []
     if figures is not None:
         live.append((tag("dt", "Connections now"), tag("dd", figures.connections, data_figure="connections")))
         live.append((tag("dt", "Requests now"), tag("dd", "–", data_figure="all")))
     nothing = "There are no counters: no pod of a data plane is connected to this controller."
     worst = [item for item in look.moment.problems if item.severity == "error"][:5]
+    idle = list(_idle(look.moment))
     return [
         tag("ul", cards, class_="cards"),
         tag("dl", [(tag("dt", name), tag("dd", text)) for name, text in facts], live),
         tag("p", nothing, class_="soft") if figures is None else None,
+        [tag("h2", "Not running as configured"), plain(idle)] if idle else None,
         [tag("h2", "Worst problems"), told(worst, named=True), tag("p", link("/problems", "all problems"))]
         if worst
         else None,
@@ -115,6 +117,23 @@ def overview(look: Look) -> Child:
             class_="soft",
         ),
     ]
+
+
+def _idle(moment: Moment) -> Iterator[Child]:
+    """What runs otherwise than it is configured: no object is wrong, so no problem tells of it."""
+    for pod in generations(moment.viewed):
+        if not pod.good:
+            name = f"{pod.data_plane} {pod.pod or 'no pod'}" if pod.data_plane else "this process"
+            yield [link("/generations", name, search=pod.pod or pod.data_plane), f": {pod.state}; {pod.reason}"]
+    for one in moment.gateways:
+        for listener in one.listeners:
+            if not listener.good:
+                why = listener.error or "; ".join(_told_of(listener)) or "it is not served"
+                yield [link("/gateways", readable(listener.id), search=one.object), f": {why}"]
+
+
+def _told_of(item: ListenerFacts) -> list[str]:
+    return [one.message or one.reason for one in item.conditions if not one.good]
 
 
 _CARDS = {
@@ -138,7 +157,7 @@ def gateways(look: Look) -> Child:
 
 
 def _gateway(item: GatewayFacts) -> Markup:
-    columns = ("Listener", "Serves", "Bound", "Routes", "Certificates", "Policies", "Well")
+    columns = ("Listener", "Serves", "Bound", "Routes", "Certificates", "Policies", "Status")
     rows = [_listener(one) for one in item.listeners]
     shown = tag(
         "table", tag("thead", tag("tr", [tag("th", text, scope="col") for text in columns])), tag("tbody", rows)
@@ -156,7 +175,7 @@ def _gateway(item: GatewayFacts) -> Markup:
 
 def _listener(item: ListenerFacts) -> Markup:
     name = item.id.rpartition("/")[2]
-    bad = [f"{one.message or one.reason}" for one in item.conditions if not one.good]
+    bad = _told_of(item)
     bound: Child = plain(item.bound) if item.bound else tag("span", item.error or "not bound", class_="bad")
     if not item.served:
         bound = tag("span", "not served", class_="bad")
@@ -185,7 +204,7 @@ def routes(look: Look) -> Child:
     columns = [
         Column("Route", "object"),
         Column("Hostnames", "hostname"),
-        Column("Well", "good"),
+        Column("Status", "good"),
         Column("Rules", "rules", True),
         *(FIGURES if look.overview.live else ()),
     ]
@@ -195,7 +214,7 @@ def routes(look: Look) -> Child:
 
 
 def _route(item: RouteFacts, figures: Figures | None) -> Markup:
-    shadowed = tag("p", f"{item.shadowed} of its parts get nothing: others come first", class_="warn")
+    shadowed = tag("p", _shadowed_in_words(item.shadowed), class_="warn")
     why = tag("p", item.why) if item.why else None
     return tag(
         "tr",
@@ -203,10 +222,24 @@ def _route(item: RouteFacts, figures: Figures | None) -> Markup:
             "td", route_link(item.object, first=True), tag("div", item.made_of, class_="soft") if item.made_of else None
         ),
         tag("td", plain(link("/matches", one, hostname=one) for one in item.hostnames) if item.hostnames else "every"),
-        tag("td", verdict(good=item.good), why, shadowed if item.shadowed else None),
+        tag("td", _status(item), why, shadowed if item.shadowed else None),
         tag("td", item.rules, class_="number"),
         figure_cells(figures, item.object) if figures is not None else None,
         data_route=item.object,
+    )
+
+
+def _status(item: RouteFacts) -> Markup:
+    if item.good and item.shadowed:
+        return tag("span", "! accepted, but", class_="warn")
+    return verdict(good=item.good, well="accepted", badly="not as wanted")
+
+
+def _shadowed_in_words(number: int) -> str:
+    return (
+        "one of its matches gets nothing: another comes first"
+        if number == 1
+        else (f"{number} of its matches get nothing: others come first")
     )
 
 
@@ -236,11 +269,11 @@ def matches_section(look: Look) -> Child:
     items, total = MATCHES.take(matches(look.moment, hostname), asking)
     columns = [
         Column("Hostname", "hostname"),
+        Column("Listener"),
         Column("Place", "", True),
         Column("Match"),
         Column("Route", "route"),
         Column("To"),
-        Column("Listener"),
     ]
     rows = [_match(item, mine) for item in items]
     more = {"hostname": hostname, "mine": mine}
@@ -266,11 +299,11 @@ def _match(item: RankedMatch, mine: str) -> Markup:
         tag(
             "td", link("/matches", item.hostname, hostname=item.hostname if item.hostname != "*" else "", mine=mine), by
         ),
+        tag("td", tag("code", item.listener)),
         tag("td", item.place, class_="number"),
         tag("td", text),
         tag("td", route_link(item.route, first=True), " ", tag("span", where, class_="soft code"), _mine(yes=is_mine)),
         tag("td", plain(item.backends)),
-        tag("td", tag("code", item.listener)),
         class_="mine" if is_mine else None,
     )
 
@@ -288,7 +321,7 @@ def policies(look: Look) -> Child:
         Column("Attached to", "target"),
         Column("Says"),
         Column("Holds for", "rules"),
-        Column("Well", "good"),
+        Column("Status", "good"),
     ]
     rows = [_policy(item) for item in items]
     return [search("/policies", asking), table("/policies", asking, columns, rows, total, "policies")]
@@ -323,7 +356,7 @@ def backends_section(look: Look) -> Child:
         Column("Endpoints", "endpoints"),
         Column("Health"),
         Column("Routes", "routes"),
-        Column("Well", "good"),
+        Column("Status", "good"),
     ]
     rows = [_backend(item) for item in items]
     return [search("/backends", asking), table("/backends", asking, columns, rows, total, "backends")]
@@ -334,7 +367,7 @@ def _backend(item: BackendFacts) -> Markup:
         [tag("code", one.address), tag("b", " draining", class_="warn") if one.state != "ready" else None]
         for one in item.endpoints
     ]
-    health = "nobody asks" if item.healthy is None else f"{item.healthy} healthy, {item.unhealthy} not"
+    health = "no health check" if item.healthy is None else f"{item.healthy} healthy, {item.unhealthy} not"
     shown = f"by name: {item.external}" if item.external else plain(addresses)
     return tag(
         "tr",
@@ -414,9 +447,12 @@ def generations_section(look: Look) -> Child:
     """Which pod has not the newest configuration."""
     asking = look.asking
     items, total = GENERATIONS.take(generations(look.moment.viewed), asking)
-    columns = [Column("Pod", "pod"), Column("State", "state"), Column("Took last", "generation", True), Column("Why")]
+    columns = [Column("Pod", "pod"), Column("State", "state"), Column("Applied", "generation", True), Column("Why")]
     rows = [_generation(item) for item in items]
-    newest = f"The newest configuration is {look.overview.generation}. Who has nothing new to take keeps its number."
+    newest = (
+        f"The newest configuration is {look.overview.generation}. A pod that is current may have applied a lower"
+        " number: what came since was not for it."
+    )
     return [
         tag("p", newest, class_="soft"),
         search("/generations", asking, wrong="only those that have not the newest"),

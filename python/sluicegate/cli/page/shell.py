@@ -24,7 +24,7 @@ SECTIONS = {
     "/backends": ("Backends", "backends"),
     "/certificates": ("Certificates", "certificates"),
     "/problems": ("Problems", "problems"),
-    "/generations": ("Generations", "generations"),
+    "/generations": ("Pods", "generations"),
 }
 
 
@@ -133,7 +133,7 @@ def table(
     first, last = asking.offset + 1, asking.offset + len(rows)
     what = f"{first:,} to {last:,} of {total:,} {noun}" if rows else f"no {noun}"
     if asking.search or asking.only:
-        what += " that fit"
+        what += ", of those that were searched for"
     parts = [
         tag("a", text, href=address(path, {**state, "sort": asking.sort, "offset": offset or None}), rel=rel)
         for text, rel, offset, there in (
@@ -180,6 +180,11 @@ def route_link(name: str, *, first: bool = False) -> Markup:
     return link("/route", readable(name), first=first, name=name)
 
 
+def named_object(name: str) -> Child:
+    """An object by its name; a route leads to what is known of it."""
+    return route_link(name) if name.partition("/")[0].endswith("Route") else tag("code", readable(name))
+
+
 def place(path: str, line: int) -> Child:
     """Where an object is written."""
     return tag("span", str(Origin(path, line)), class_="soft code") if path and path != "cluster" else None
@@ -191,7 +196,7 @@ def told(items: Iterable[Diagnostic], *, named: bool = False) -> list[Markup]:
 
 
 def _told(item: Diagnostic, *, named: bool) -> Markup:
-    about = [tag("code", readable(item.object)), " "] if named and item.object else None
+    about = [named_object(item.object), " "] if named and item.object else None
     field = [tag("code", item.field), " "] if item.field else None
     return tag(
         "div",

@@ -12,6 +12,7 @@ from ..timeouts_and_retries import retry_in_words, timeouts_in_words
 from .asked import request_of
 from .facts import RouteDetail, RuleFacts
 from .html import Child, Markup, tag
+from .moment import Moment
 from .sections import FIGURES, Look, figure_cells
 from .shell import conditions, link, place, plain, route_link, told, verdict
 
@@ -112,7 +113,7 @@ def explain(look: Look) -> Child:
     answer: Child = tag("p", "Nothing is sent: this says what would happen.", class_="soft")
     if asked.strip():
         try:
-            answer = list(_explained(look.moment.explain(request_of(look.fields))))
+            answer = list(_explained(look.moment, look.moment.explain(request_of(look.fields))))
         except RequestError as error:
             answer = tag("p", str(error), class_="bad", role="alert")
     headers = "\n".join(value for name, value in look.fields if name == "header")
@@ -147,12 +148,18 @@ def explain(look: Look) -> Child:
     return [form, tag("div", answer, id="found", aria_live="polite")]
 
 
-def _explained(found: Explanation) -> Iterator[Child]:
+def _explained(moment: Moment, found: Explanation) -> Iterator[Child]:
     decision = found.decision
     yield tag("h2", _title(found.request))
     goes = {"forward": "is forwarded", "close": "is closed"}.get(decision.outcome, f"is answered {decision.status}")
+    if decision.listener is None and not found.at_port:
+        goes = "reaches nobody: nothing listens at this port"
     good = decision.reason in {"forwarded", "redirect", "respond", "cors_preflight"}
-    yield tag("p", verdict(good=good, well=goes, badly=goes), " ", tag("span", decision.reason, class_="soft code"))
+    reason = tag("span", decision.reason, class_="soft code") if decision.reason != "forwarded" else None
+    yield tag("p", verdict(good=good, well=goes, badly=goes), " ", reason)
+    unbound = _unbound(moment, decision.listener)
+    if unbound:
+        yield tag("p", "But the listener does not run as configured: ", unbound, class_="warn")
     facts: list[tuple[str, Child]] = []
     if decision.listener is not None:
         facts.append(("Listener", tag("code", decision.listener)))
@@ -175,7 +182,7 @@ def _explained(found: Explanation) -> Iterator[Child]:
     if decision.backend is not None:
         total = sum(item.weight for item in decision.backends)
         facts += [
-            ("Backend", f"{item.backend or 'none'} (weight {item.weight} of {total})") for item in decision.backends
+            ("Backend", _backend(item.backend, f" (weight {item.weight} of {total})")) for item in decision.backends
         ]
         facts.append(("Endpoints", plain(decision.endpoints)))
     sent = decision.request or found.would_send
@@ -191,9 +198,30 @@ def _explained(found: Explanation) -> Iterator[Child]:
     yield from _others(found)
 
 
+def _backend(name: str | None, share: str) -> Child:
+    return [link("/backends", name, search=name) if name is not None else "none", share]
+
+
+def _unbound(moment: Moment, name: str | None) -> str:
+    """Why a listener does not serve what is configured; empty: it does, or nobody can say."""
+    if name is None:
+        return ""
+    owner = name.rpartition("/")[0]
+    of_owner = (one for item in moment.gateways if item.object == owner for one in item.listeners)
+    listener = next((one for one in of_owner if one.id == name), None)
+    if listener is None or listener.good:
+        return ""
+    told = [one.message or one.reason for one in listener.conditions if not one.good]
+    return listener.error or "; ".join(told) or "it is not bound"
+
+
 def _others(found: Explanation) -> Iterator[Child]:
     if found.listeners:
-        yield [tag("h2", "No listener takes it. There are"), plain(found.listeners, 32)]
+        nobody = f"No listener has port {found.request.port}" if not found.at_port else "No listener takes it"
+        yield tag("h2", nobody)
+        if found.elsewhere:
+            yield plain(found.elsewhere, 32)
+        yield [tag("h3", "All listeners"), plain(found.listeners, 32)]
     if found.losers:
         yield tag("h2", "Others, and why not")
         heads = tag("tr", [tag("th", text, scope="col") for text in ("Match", "Route", "Why not")])
@@ -207,6 +235,8 @@ def _others(found: Explanation) -> Iterator[Child]:
             for item in found.losers
         ]
         yield tag("div", tag("table", tag("thead", heads), tag("tbody", rows)), class_="wide")
+    if found.more_losers:
+        yield tag("p", f"And {found.more_losers:,} more that do not take it.", class_="soft")
     if found.refused:
         yield [tag("h2", "Not served, and may have taken it"), told(found.refused, named=True)]
     if found.problems:

@@ -311,6 +311,7 @@ class Controller:
             translation=translation,
             diagnostics=tuple(translation.diagnostics),
             documents=list,
+            with_lines=iter,
             pods=serving_pods(self._server, translation),
             generation=self._server.generation,
             changed=changed,

@@ -151,6 +151,7 @@ class ClusterGateway:
             translation=translation,
             diagnostics=(*self._delivery.refusals(translation), *translation.diagnostics),
             documents=list,
+            with_lines=iter,
             pods=(ServingPod("", "", "current", generation),),
             generation=generation,
             changed=changed,

@@ -269,6 +269,7 @@ class FilesGateway:
             translation=step.translation,
             diagnostics=step.diagnostics,
             documents=self._live.documents,
+            with_lines=self._live.with_lines,
             pods=(ServingPod("", "", "current", generation),),
             generation=generation,
             changed=changed,
