@@ -221,20 +221,24 @@ def test_a_controller_that_floods_and_reads_nothing_is_left(tmp_path: Path, monk
     async def flood(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             writer.write(b"\0\0\0\x04\0\0\0\0\0")  # settings, without which nothing is HTTP/2
-            for _ in range(1_000):
+            while True:  # until it is left
                 writer.write(ping * 1_000)
                 await writer.drain()
         writer.close()
 
     async def run() -> None:
         listening = socket.create_server(("127.0.0.1", 0))
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)  # what the system takes for it is little
+        # What the systems of both sides take for it is little: the sender's goes by the size of segments.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
         server = await asyncio.start_server(flood, sock=listening, ssl=context, limit=1_024)
         side: Any = type("Side", (), {"identity": identity, "address": f"127.0.0.1:{listening.getsockname()[1]}"})
         pod = Pod(tmp_path / "pod", side)
         async with following(pod):
-            await pod.engine.until(lambda: pod.complaints)
-        assert "does not read what is sent to it" in pod.complaints[0][1]
+            # Whatever a connection may end by besides on a busy machine, the next one is flooded as well.
+            await pod.engine.until(
+                lambda: any("does not read what is sent to it" in text for _, text in pod.complaints)
+            )
         server.close()
 
     asyncio.run(run())

@@ -182,7 +182,7 @@ def world(tmp_path: Path) -> Path:
             "does not hold: its method is none of methods; when is not true",
         ),
         ("GET", "/other", (), "external", "asks; taken to pass here: default/oauth:80"),
-        ("GET", "/other", (), "local", "counts; taken to pass here: per-client"),
+        ("GET", "/other", (), "local", "counts; taken to pass here: per-client (5 in 60s, burst 5, key client)"),
         (
             "POST",
             "/csrf",

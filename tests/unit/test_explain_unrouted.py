@@ -81,8 +81,8 @@ WORLD = (
             "http://shop.test:81/none",
             ("--from", "192.0.2.1"),
             [
-                "local of RateLimitPolicy/default/limits: counts; taken to pass here: each"
-                "  [Gateway default/gateway/keyed]",
+                "local of RateLimitPolicy/default/limits: counts; taken to pass here:"
+                " each (5 in 60s, burst 5, key client)  [Gateway default/gateway/keyed]",
                 "apiKey of AccessPolicy/default/keyed: refuses: there is no key in X-API-Key"
                 "  [Gateway default/gateway/keyed]",
             ],
@@ -92,8 +92,8 @@ WORLD = (
             "http://shop.test:81/none",
             ("--from", "192.0.2.1", "-H", f"x-api-key: {KEY}"),
             [
-                "local of RateLimitPolicy/default/limits: counts; taken to pass here: each"
-                "  [Gateway default/gateway/keyed]",
+                "local of RateLimitPolicy/default/limits: counts; taken to pass here:"
+                " each (5 in 60s, burst 5, key client)  [Gateway default/gateway/keyed]",
                 "apiKey of AccessPolicy/default/keyed: passes  [Gateway default/gateway/keyed]",
                 "authorization of AccessPolicy/default/whole: passes: no rule holds, and default is Allow"
                 "  [Gateway default/gateway]",

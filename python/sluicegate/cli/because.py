@@ -16,10 +16,26 @@ from sluicegate import ir
 from sluicegate.testing.decision import Decision, PolicyVerdict
 from sluicegate.testing.request import Connection, Request
 from sluicegate.testing.table import Table
-from sluicegate.words import listed
+
+from .settings_in_words import settings_in_words
 
 Authenticator: TypeAlias = ir.AccessCertificate | ir.AccessApiKey | ir.AccessJwt | ir.AccessBasic
 
+_VERDICTS = {
+    "pass": "passes",
+    "deny": "refuses",
+    "asked": "asks; taken to pass here",
+    "absent": "finds no credential",
+}
+#: Parts that refuse no request: they say how its client is spoken to.
+_OF_CLIENTS = ("clientAddress", "tls", "clientCertificate", "connections", "timeouts", "http2", "accessLog")
+#: Of parts that do something else than to let requests pass or to refuse them.
+_OWN_VERDICTS = {
+    ("exempt", "pass"): "holds",
+    ("exempt", "absent"): "does not hold",
+    ("local", "asked"): "counts; taken to pass here",
+    **dict.fromkeys(((stanza, "pass") for stanza in _OF_CLIENTS), "holds"),
+}
 #: What is to be known where a policy goes by who asks, and nobody said it.
 UNKNOWN_CLIENT = "nobody can say who asks: --from was not given"
 #: Parts of `exempt`, and what is so where they do not hold.
@@ -44,6 +60,11 @@ def reasons(
     policies = {item.id: item for item in table.resources.policies}
     asked = _Asked(table, table.rule(decision), request, decision.policies, policies, closed)
     return tuple(_reason(asked, said) for said in decision.policies)
+
+
+def verdict_in_words(said: PolicyVerdict) -> str:
+    """What a part of a policy says of a request, for people."""
+    return _OWN_VERDICTS.get((said.stanza, said.verdict), _VERDICTS[said.verdict])
 
 
 class _Asked(NamedTuple):
@@ -146,12 +167,12 @@ def _external(_asked: _Asked, policy: ir.AccessExternal | ir.ExternalAuth, _verd
     return (policy.service.backend or "") if policy.service is not None else ""
 
 
-def _limits(_asked: _Asked, policy: ir.RateLimits, _verdict: str) -> str:
-    return listed(limit.name for limit in policy.limits)
+def _settings(_asked: _Asked, policy: ir.Policy, _verdict: str) -> str:
+    return settings_in_words(policy)
 
 
 def _body(_asked: _Asked, policy: ir.ClientBody | ir.FilterBuffer, verdict: str) -> str:
-    return f"bodies may have up to {policy.max_bytes:,} bytes" if verdict == "deny" else ""
+    return f"bodies may have up to {policy.max_bytes:,} bytes" if verdict == "deny" else settings_in_words(policy)
 
 
 _LOOKS: dict[type, Callable[[_Asked, Any, str], str]] = {
@@ -164,8 +185,16 @@ _LOOKS: dict[type, Callable[[_Asked, Any, str], str]] = {
     ir.AccessCsrf: _csrf,
     ir.AccessExternal: _external,
     ir.ExternalAuth: _external,
-    ir.RateLimits: _limits,
+    ir.RateLimits: _settings,
+    ir.ClientAddress: _settings,
+    ir.ClientTls: _settings,
+    ir.ClientCertificateHeader: _settings,
+    ir.ClientConnections: _settings,
+    ir.ClientTimeouts: _settings,
+    ir.ClientHeaders: _settings,
+    ir.ClientHttp2: _settings,
     ir.ClientBody: _body,
+    ir.ClientAccessLog: _settings,
     ir.FilterBuffer: _body,
 }
 

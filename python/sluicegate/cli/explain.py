@@ -15,6 +15,7 @@ from sluicegate.testing.offline import Offline, load_offline
 from sluicegate.testing.request import Connection, Request, from_client, parse_request
 from sluicegate.testing.table import Table
 
+from .because import verdict_in_words
 from .cluster_error import ClusterError
 from .cluster_options import KUBERNETES, misused, of_cluster, tell_unread
 from .exit_status import ExitStatus
@@ -26,22 +27,11 @@ from .options import CONFIG, PATHS, Command, Option, setting
 from .output import OUTPUT, write_json, write_lines
 from .roles import refuse
 from .timeouts_and_retries import retry_in_words, timeouts_in_words
+from .used_backends import part_in_words, session_in_words
 from .written_request import header_of, is_curl, port_of, read_curl
 
 #: Reasons with which what was asked for comes about.
 _GOOD = frozenset({"forwarded", "redirect", "respond", "cors_preflight"})
-_VERDICTS = {
-    "pass": "passes",
-    "deny": "refuses",
-    "asked": "asks; taken to pass here",
-    "absent": "finds no credential",
-}
-#: Of parts that do something else than to let requests pass or to refuse them.
-_OWN_VERDICTS = {
-    ("exempt", "pass"): "holds",
-    ("exempt", "absent"): "does not hold",
-    ("local", "asked"): "counts; taken to pass here",
-}
 #: What a client sees where its request is never read.
 _CLOSED = {
     "unrecognized_name": ": the TLS handshake ends with an alert, no listener of the port has the server name",
@@ -128,6 +118,7 @@ def _lines(found: Explanation) -> Iterator[str]:
     yield from _limit_lines(found)
     yield from _policy_lines(found)
     yield from _backend_lines(decision)
+    yield from _use_lines(found)
     if decision.backend is not None:
         yield f"  endpoints {', '.join(decision.endpoints) or 'none'}"
     for mirror in decision.mirrors:
@@ -169,7 +160,7 @@ def _limit_lines(found: Explanation) -> Iterator[str]:
 
 def _policy_lines(found: Explanation) -> Iterator[str]:
     for said, because, origin in zip(found.decision.policies, found.because, found.origins, strict=True):
-        word = _OWN_VERDICTS.get((said.stanza, said.verdict), _VERDICTS[said.verdict])
+        word = verdict_in_words(said)
         why, where = f": {because}" if because else "", f"  [{origin}]" if origin else ""
         yield f"  policy    {said.stanza} of {readable(said.policy)}: {word}{why}{where}"
 
@@ -195,6 +186,15 @@ def _backend_lines(decision: Decision) -> Iterator[str]:
         name = item.backend if item.backend is not None else "none (it cannot be used)"
         share = f" (weight {item.weight} of {total})" if len(decision.backends) > 1 else ""
         yield f"  backend   {name}{share}"
+
+
+def _use_lines(found: Explanation) -> Iterator[str]:
+    """What keeps clients with an endpoint, and what policies say of the backend."""
+    if found.session is not None:
+        where = f"  [{found.session.policy}]" if found.session.policy is not None else ""
+        yield f"  session   {session_in_words(found.session)}{where}"
+    for part in found.backend_parts:
+        yield f"  policy    {part_in_words(part)}"
 
 
 def _title(request: Request | Connection) -> str:

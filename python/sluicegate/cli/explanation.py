@@ -23,6 +23,7 @@ from .origins import origins
 from .refused import Translated, refused
 from .served_names import decided_by_ingress, lost_by_ingress, place_of
 from .timeouts_and_retries import RuleRetry, RuleTimeouts, retry_of, timeouts_of
+from .used_backends import BackendPart, RuleSession, backend_parts, session_of
 
 if TYPE_CHECKING:
     from sluicegate.processes.ingress import Ingresses
@@ -60,6 +61,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
         retry: of the rule; None: it says nothing of retries.
         losers: those that hold too, then those that nearly do; the first of them.
         more_losers: how many there are besides.
+        session: of the rule or, where it says nothing, of the backend; None: clients stay with no endpoint.
+        backend_parts: what policies say of the backend that is chosen, in the order in which they act.
         at_port: whether there is a listener at the port.
         elsewhere: listeners of other ports that have the hostname, where none of the port asked for does; each with the
             port to ask.
@@ -80,6 +83,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
     filters: tuple[str, ...]
     timeouts: RuleTimeouts | None
     retry: RuleRetry | None
+    session: RuleSession | None
+    backend_parts: tuple[BackendPart, ...]
     losers: tuple[Loser, ...]
     more_losers: int
     at_port: bool
@@ -104,6 +109,7 @@ def explain(offline: Translated, table: Table, request: Request | Connection) ->
         if isinstance(rule, ir.HttpRule) and decision.match is not None:
             winner = describe_match(rule.matches[decision.match])
     lost = losers(table, asked, decision)
+    diagnostics = offline.diagnostics()
     concerned = {decision.route, *(said.policy for said in decision.policies if said.verdict == "deny")}
     found = Explanation(
         request=request,
@@ -118,13 +124,15 @@ def explain(offline: Translated, table: Table, request: Request | Connection) ->
         retry=retry_of(resources, rule, asked, decision),
         losers=tuple(lost[:SHOWN]),
         more_losers=max(len(lost) - SHOWN, 0),
+        session=session_of(resources, rule, decision),
+        backend_parts=tuple(backend_parts(resources, decision)),
         at_port=bool(table.listeners_at(request)),
         elsewhere=tuple(_elsewhere(resources, request, decision)),
         listeners=tuple(_describe_listener(item) for item in resources.listeners if decision.listener is None),
         would_send=_would_send(table, asked, decision),
         grpc_status=_grpc_status(request, rule, decision),
-        problems=tuple(item for item in offline.diagnostics() if item.object in concerned),
-        refused=tuple(refused(offline, table, request, decision)),
+        problems=tuple(item for item in diagnostics if item.object in concerned),
+        refused=tuple(refused(offline.documents(), diagnostics, table, request, decision)),
     )
     return _by_ingress(found, offline.ingresses) if offline.ingresses is not None else found
 

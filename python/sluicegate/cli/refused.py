@@ -40,19 +40,33 @@ class Translated(Protocol):
         """Everything that is wrong."""
 
 
-def refused(offline: Translated, table: Table, request: Request | Connection, decision: Decision) -> list[Diagnostic]:
-    """What is wrong with them, in the order of files and lines, at most `SHOWN`."""
+def refused(
+    documents: Iterable[Written],
+    diagnostics: Iterable[Diagnostic],
+    table: Table,
+    request: Request | Connection,
+    decision: Decision,
+) -> list[Diagnostic]:
+    """What is wrong with them, in the order of files and lines, at most `SHOWN`.
+
+    Args:
+        documents: the objects as they are written.
+        diagnostics: everything that is wrong.
+        table: that decided.
+        request: that it decided about.
+        decision: on it.
+    """
     host = host_of(request.authority) if isinstance(request, Request) else request.server_name or ""
     at_port = table.listeners_at(request)
-    errors = [item for item in offline.diagnostics() if item.severity == "error"]
+    errors = [item for item in diagnostics if item.severity == "error"]
     if not at_port:
         return [item for item in errors if item.object.startswith(("Gateway/", "ListenerSet/"))][:SHOWN]
     listeners = [item for item in at_port if decision.listener in {None, item.id}]
-    names = set(_not_whole(offline, table, listeners, host))
+    names = set(_not_whole(documents, table, listeners, host))
     return [item for item in errors if item.object in names][:SHOWN]
 
 
-def _not_whole(offline: Translated, table: Table, listeners: list[ir.Listener], host: str) -> Iterator[str]:
+def _not_whole(documents: Iterable[Written], table: Table, listeners: list[ir.Listener], host: str) -> Iterator[str]:
     """Routes that name one of the listeners and have fewer rules there than they are written with."""
     ids = {item.id for item in listeners}
     attachments = {item.id: item for item in table.resources.attachments}
@@ -61,7 +75,7 @@ def _not_whole(offline: Translated, table: Table, listeners: list[ir.Listener], 
     for rule in rules:
         if not ids.isdisjoint(ir.listeners_of(rule, attachments)):
             served[rule.route] = served.get(rule.route, 0) + 1
-    for document in offline.documents():
+    for document in documents:
         kind = document.data.get("kind")
         if kind not in ROUTE_KINDS:
             continue

@@ -78,7 +78,7 @@ def retry_of(
 def timeouts_in_words(timeouts: RuleTimeouts) -> str:
     """Timeouts for people."""
     said = (("request", timeouts.request_ms), ("backendRequest", timeouts.backend_request_ms))
-    return ", ".join(f"{name} {_duration(limit)}" for name, limit in said if limit is not None)
+    return ", ".join(f"{name} {duration_in_words(limit)}" for name, limit in said if limit is not None)
 
 
 def retry_in_words(retry: RuleRetry, method: str) -> str:
@@ -93,12 +93,15 @@ def _words(retry: RuleRetry, method: str) -> Iterator[str]:
     yield f"attempts {retry.attempts}"
     if retry.codes:
         yield f"codes {listed(map(str, retry.codes))}"
-    yield f"backoff {_duration(retry.backoff_ms)}"
+    yield f"backoff {duration_in_words(retry.backoff_ms)}"
     if retry.within_ms is not None:
-        yield f"within {_duration(retry.within_ms)}"
+        yield f"within {duration_in_words(retry.within_ms)}"
     if not retry.is_repeatable:
         yield f"only of connections that fail: {method} is sent once, unless a BackendPolicy names it"
 
 
-def _duration(milliseconds: int) -> str:
-    return f"{milliseconds}ms" if milliseconds % 1000 else f"{milliseconds // 1000}s"
+def duration_in_words(milliseconds: int) -> str:
+    """A time for people."""
+    if milliseconds % 1_000:
+        return f"{milliseconds}ms"
+    return f"{milliseconds // 1_000}s" if milliseconds % 3_600_000 else f"{milliseconds // 3_600_000}h"

@@ -7,21 +7,16 @@ from collections.abc import Iterator
 from sluicegate.controller.api import readable
 from sluicegate.testing.request import Connection, Request, RequestError
 
+from ..because import verdict_in_words
 from ..explanation import Explanation
 from ..timeouts_and_retries import retry_in_words, timeouts_in_words
+from ..used_backends import part_in_words, session_in_words
 from .asked import request_of
 from .facts import RouteDetail, RuleFacts
 from .html import Child, Markup, tag
 from .moment import Moment
 from .sections import FIGURES, Look, figure_cells
 from .shell import conditions, link, place, plain, route_link, told, verdict
-
-_WORDS = {
-    "pass": "passes",
-    "deny": "refuses",
-    "asked": "asks; taken to pass here",
-    "absent": "finds no credential",
-}
 
 
 def route(look: Look) -> Child:
@@ -176,7 +171,7 @@ def _explained(moment: Moment, found: Explanation) -> Iterator[Child]:
     if found.retry is not None and isinstance(found.request, Request):
         facts.append(("Retry", retry_in_words(found.retry, found.request.method)))
     for said, because, origin in zip(decision.policies, found.because, found.origins, strict=True):
-        word = tag("b", _WORDS.get(said.verdict, said.verdict), class_="bad" if said.verdict == "deny" else None)
+        word = tag("b", verdict_in_words(said), class_="bad" if said.verdict == "deny" else None)
         about = [f"{said.stanza} of {readable(said.policy)}: ", word, f": {because}" if because else None]
         facts.append(("Policy", [*about, tag("span", f" [{origin}]", class_="soft") if origin else None]))
     if decision.backend is not None:
@@ -184,6 +179,10 @@ def _explained(moment: Moment, found: Explanation) -> Iterator[Child]:
         facts += [
             ("Backend", _backend(item.backend, f" (weight {item.weight} of {total})")) for item in decision.backends
         ]
+        if found.session is not None:
+            where = f" [{found.session.policy}]" if found.session.policy is not None else None
+            facts.append(("Session", [session_in_words(found.session), where]))
+        facts += [("Policy", part_in_words(part)) for part in found.backend_parts]
         facts.append(("Endpoints", plain(decision.endpoints)))
     sent = decision.request or found.would_send
     if sent is not None:
