@@ -33,7 +33,11 @@ class Span:
     begun: int
     ended: int
     state: str
-    service: str
+    resource: dict[str, Any]
+
+    @property
+    def service(self) -> str:
+        return str(self.resource["service.name"])
 
 
 def _values(pairs: Any) -> dict[str, Any]:
@@ -55,7 +59,7 @@ def spans(request: ExportTraceServiceRequest) -> list[Span]:
             begun=span.start_time_unix_nano,
             ended=span.end_time_unix_nano,
             state=span.trace_state,
-            service=str(_values(resource.resource.attributes)["service.name"]),
+            resource=_values(resource.resource.attributes),
         )
         for resource in request.resource_spans
         for scope in resource.scope_spans
@@ -102,15 +106,15 @@ class HttpCollector(Collector):
 class GrpcCollector(Collector, trace_service_pb2_grpc.TraceServiceServicer):  # type: ignore[misc]
     """A server of its own; `pair`: a key and its certificate, for TLS."""
 
-    def __init__(self, pair: tuple[bytes, bytes] | None = None) -> None:
+    def __init__(self, pair: tuple[bytes, bytes] | None = None, *, address: str = "127.0.0.1") -> None:
         super().__init__()
         self._server = grpc.server(futures.ThreadPoolExecutor(4))
         trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self._server)
         if pair is None:
-            port = self._server.add_insecure_port("127.0.0.1:0")
+            port = self._server.add_insecure_port(f"{address}:0")
         else:
-            port = self._server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
-        self.address = ("127.0.0.1", port)
+            port = self._server.add_secure_port(f"{address}:0", grpc.ssl_server_credentials([pair]))
+        self.address = (address, port)
         self._server.start()
 
     def Export(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 (the name of the protocol)
