@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -49,8 +49,8 @@ class World(Protocol):
     def policy_fault(self, place: Place) -> Verdict | None:
         """What routes are told of a policy at a place that cannot be honoured; None: all can."""
 
-    def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:
-        """Look up what an object is told about the policies that are attached to it and its sections."""
+    def affected(self, target: Target, sections: Set[str]) -> tuple[tuple[str, Verdict], ...]:
+        """Look up what an object is told about the policies that are attached to it and to these sections of it."""
 
     def no_room(self, route: ObjectKey) -> str:
         """Say why a route finds no room in what its namespace may have; empty: it does."""
@@ -117,7 +117,7 @@ class RouteReads:
         self.noted.update(attached_read(level) for level in place)
         return self.world.policy_fault(place)
 
-    def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:
-        """Look up what an object is told about the policies that are attached to it and its sections."""
+    def affected(self, target: Target, sections: Set[str]) -> tuple[tuple[str, Verdict], ...]:
+        """Look up what an object is told about the policies that are attached to it and to these sections of it."""
         self.noted.add(attached_read(target))
-        return self.world.affected(target)
+        return self.world.affected(target, sections)

@@ -106,7 +106,7 @@ def translate_route(route: Route, world: World, controller_name: str, options: O
         attached = []
     if not attached or not served:
         rules = []
-    affected = reads.affected(Target(*route.key))
+    affected = reads.affected(Target(*route.key), {rule.name for rule in route.spec.rules})
     status = _status(route, attachments, judgement, affected, controller_name)
     made = [rule for rule in rules if rule is not None]
     return RouteFacts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 from ..api import ConfigMap, HTTPFilter, ObjectKey, ReferenceGrant, Secret, Service, XBackend
@@ -88,9 +88,9 @@ class World:
         """What routes are told of a policy at a place that cannot be honoured; None: all can."""
         return self._policies.fault(self._policies.attached.names(place))
 
-    def affected(self, target: Target) -> tuple[tuple[str, Verdict], ...]:
-        """Look up what an object is told about its policies and those of its sections."""
-        return affected(self._policies.attached, target)
+    def affected(self, target: Target, sections: Set[str]) -> tuple[tuple[str, Verdict], ...]:
+        """Look up what an object is told about its policies and those of these sections."""
+        return affected(self._policies.attached, target, sections)
 
     def no_room(self, route: ObjectKey) -> str:
         """Say why a route finds no room in what its namespace may have; empty: it does."""

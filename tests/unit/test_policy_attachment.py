@@ -272,6 +272,14 @@ def test_targets_are_told_what_is_attached_to_them() -> None:
     assert {edge, names, cart} <= set(now.changed_since(before))
 
 
+def test_a_section_that_is_not_there_affects_nothing() -> None:
+    """A policy with a rule's or a listener's name that is misspelt is attached to nothing (GEP-713)."""
+    edge, cart = ObjectKey("Gateway", "shop", "edge"), ObjectKey("HTTPRoute", "shop", "cart")
+    world = World(policy("a", "Gateway/edge/wbe"), policy("b", "HTTPRoute/cart/secnd"), policy("c", "HTTPRoute/cart"))
+    assert conditions(world, edge) == {}
+    assert conditions(world, cart) == {":Policies of kind LimitPolicy: shop/c": "Affected"}
+
+
 def test_more_gateways_than_a_status_has_room_for() -> None:
     count = MAX_ANCESTORS + 2
     names = tuple(f"g{number:02}" for number in range(count))

@@ -6,7 +6,7 @@ that hold at its place. Who asks notes `attached_read`, so a policy that comes, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 from sluicegate.words import listed, with_article
@@ -241,7 +241,21 @@ class Attached:
                     result.setdefault(section, {}).setdefault(kind.kind, []).append(item)
         return result
 
-    def affecting(self, whole: Target) -> dict[str, list[Source]]:
-        """Policies by kind that are attached to an object or to any of its sections."""
-        found = {kind.kind: self.at(kind.kind, (whole,)) for kind in self._kinds if kind.kind in self._sources}
+    def affecting(self, whole: Target, sections: Set[str]) -> dict[str, list[Source]]:
+        """Policies by kind that are attached to an object or to any of its sections.
+
+        Args:
+            whole: the object.
+            sections: names of those that it has; what is attached to others is attached to nothing.
+        """
+
+        def is_attached(source: Source) -> bool:
+            named = {target.section for target in source.targets if target.whole == whole}
+            return not named or "" in named or not named.isdisjoint(sections)
+
+        found = {
+            kind.kind: [item for item in self.at(kind.kind, (whole,)) if is_attached(item)]
+            for kind in self._kinds
+            if kind.kind in self._sources
+        }
         return {kind: sorted(of, key=lambda item: item.precedence) for kind, of in found.items() if of}

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -239,9 +239,9 @@ def conditions_of(memo: PolicyMemo, whole: Target) -> Conditions:
     return found
 
 
-def affected(attached: Attached, whole: Target) -> tuple[tuple[str, Verdict], ...]:
-    """The conditions that policies are attached to an object or to any of its sections."""
-    return _affected(attached.affecting(whole))
+def affected(attached: Attached, whole: Target, sections: Set[str]) -> tuple[tuple[str, Verdict], ...]:
+    """The conditions that policies are attached to an object or to any of its sections, which have these names."""
+    return _affected(attached.affecting(whole, sections))
 
 
 def _affected(policies: Mapping[str, Iterable[Source]]) -> tuple[tuple[str, Verdict], ...]:
