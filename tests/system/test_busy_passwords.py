@@ -62,9 +62,9 @@ class World:
         with closing(client(self.gateway.address, PORT, source=source)) as connection:
             return connection.request("GET", HOST, path, fields)
 
-    def guess(self, client: Client, path: str) -> Callable[[], list[Response]]:
+    def guess(self, client: Client, path: str, user: str = "ann") -> Callable[[], list[Response]]:
         """Send guesses, all before the first is answered; the answers are read when they are asked for."""
-        guesses = [password("ann", f"{path}{client.__name__}{number}") for number in range(GUESSES)]
+        guesses = [password(user, f"{path}{client.__name__}{number}") for number in range(GUESSES)]
         if client is Http2:
             connection = Http2(self.gateway.address, PORT, source=ATTACKER)
             streams = [connection.open("GET", HOST, path, fields) for fields in guesses]
@@ -123,6 +123,15 @@ def test_who_guesses_has_a_few_places(world: World, client: Client) -> None:
     # It is over with the guesses.
     assert world.ask(client, "/quick", password("bob", "U*U"), ATTACKER).status == 200
     assert world.ask(client, path, password("ann", "another"), ATTACKER).status == 401
+
+
+def test_who_is_no_user_is_as_much_work(world: World, client: Client) -> None:
+    """So nobody learns by the time who is one (GHSA-g3hg-j4jv-cwfr): such guesses fill the queue alike."""
+    reached = len(world.app.requests)
+    statuses = Counter(each.status for each in world.guess(client, f"/slow/nobody/{client.__name__}", "nobody")())
+    assert set(statuses) == {401, 503}, statuses
+    assert PLACES - 1 <= statuses[401] <= GUESSES - PLACES, statuses
+    assert len(world.app.requests) == reached
 
 
 def test_whom_no_password_is_asked_of(world: World, client: Client) -> None:
