@@ -12,6 +12,8 @@ from typing import TextIO
 SERVING = frozenset({"serve", "demo", "gateway", "controller"})
 #: Exit status of a program that Ctrl-C ends (`cli/exit_status.py`, which is not loaded yet then).
 EXIT_INTERRUPTED = 130
+#: What a shell makes of SIGPIPE.
+EXIT_UNREAD = 141
 
 
 def _open_streams() -> None:
@@ -44,7 +46,12 @@ def main() -> None:
         from sluicegate.processes import interpreter
 
         interpreter.set_back()
-        sys.exit(run(sys.argv[1:]))
+        status = run(sys.argv[1:])
+        sys.stdout.flush()
+        sys.exit(status)
+    except BrokenPipeError:  # who reads, such as `head`, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(EXIT_UNREAD) from None
     except KeyboardInterrupt:  # while the program itself is still being loaded
         raise SystemExit(EXIT_INTERRUPTED) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -194,3 +195,20 @@ def test_no_command_that_prints_loads_what_serves() -> None:
     result = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in result.stdout.split()}
     assert loaded.isdisjoint({"yaml", "cel", "celpy", "kubernetes", "grpc", "typer", "click", "rich", "watchfiles"})
+
+
+def test_who_reads_may_end_first(tmp_path: Path) -> None:
+    """As before `head`: nothing is said of it, and the status is that of other programs."""
+    (tmp_path / "all.yaml").write_text("---\n".join(f"kind: Odd\nmetadata: {{name: a{n}}}\n" for n in range(200)))
+    for name, *more in (("check",), ("version",), ("explain", "-r", "http://a.test/")):
+        reading, writing = os.pipe()
+        os.close(reading)
+        paths = [] if name == "version" else [str(tmp_path)]
+        with open(writing, "wb") as nobody:
+            result = subprocess.run(
+                [sys.executable, "-m", "sluicegate", name, *paths, *more],
+                stdout=nobody,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
+        assert (result.returncode, result.stderr) == (141, b""), name

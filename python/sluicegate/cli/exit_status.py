@@ -13,6 +13,7 @@ class ExitStatus(enum.IntEnum):
     USAGE = 2
     DIFFERENT = 3
     INTERRUPTED = 130
+    UNREAD = 141
 
 
 #: What each means.
@@ -30,6 +31,7 @@ MEANINGS = {
     ExitStatus.DIFFERENT: "`migrate`: all could be read, and something is lost or different; the report says what. "
     "`diff`: all could be read, and some request is answered otherwise",
     ExitStatus.INTERRUPTED: "a second SIGTERM or Ctrl-C: open requests were cut",
+    ExitStatus.UNREAD: "who reads what is written, such as `head`, ended before all of it was",
 }
 
 #: The commands of `CASES`, in its order.

@@ -132,8 +132,7 @@ CODES: dict[Code, str] = {
         "everybody without it"
     ),
     "cost-above-share": (
-        "a request takes more of a limit than each of two pods gives at once, so none passes as soon as "
-        "there are two"
+        "a request takes more of a limit than each of two pods gives at once, so none passes as soon as there are two"
     ),
     "foreign-policy": (
         "a policy of another controller, or of a kind that the gateway does not honour, for something of "
