@@ -220,6 +220,7 @@ FIRST, GATEWAY = target("HTTPRoute", "shop", "first"), target("Gateway", "gatewa
 BY_USER = {"default": "Allow", "rules": [{"action": "Deny", "users": ["mallory"]}]}
 BY_CLAIM = {"rules": [{"claims": [{"name": "role", "values": ["admin"]}]}]}
 LIMIT = {"limits": [{"name": "own", "key": ["user"], "requests": 1, "per": "1s"}]}
+ASKED_OF_ALL = "the credentials there are of policies that override, which everybody is asked for"
 NOBODY_HAS_IT = "no policy there has a credential that can be shown"
 
 
@@ -254,6 +255,22 @@ NOBODY_HAS_IT = "no policy there has a credential that can be shown"
                 policy("AccessPolicy", "below", SHOP, basic=PASSWORDS),
             ],
             f"authorization.rules[0] denies nobody at Gateway/default/gateway/http: {NOBODY_HAS_IT}",
+        ),
+        # What overrides asks everybody, and so it does of whom it does not exempt itself.
+        (
+            [
+                policy("AccessPolicy", "own", SHOP, exempt={"methods": ["GET"]}),
+                policy("AccessPolicy", "above", GATEWAY, strategy="Overrides", basic=PASSWORDS),
+            ],
+            f"exempt spares nobody anything at Gateway/default/gateway/http: {ASKED_OF_ALL}",
+        ),
+        (
+            [
+                policy("AccessPolicy", "own", FIRST, exempt={"methods": ["GET"]}),
+                policy("AccessPolicy", "above", GATEWAY, strategy="Overrides", basic=PASSWORDS),
+                policy("AccessPolicy", "beside", SHOP, basic=PASSWORDS),
+            ],
+            "",
         ),
         # Somebody else may ask for credentials: at a rule of the route, at its Gateway, at the routes of a Gateway.
         (

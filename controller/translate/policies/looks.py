@@ -150,17 +150,17 @@ class PolicyLooks:
         point = self._point(place)
         return point.id if point is not None and point.kinds and CONNECTION_ROUTES.issuperset(point.kinds) else ""
 
-    def proofs(self, place: Place, *, above: bool) -> tuple[str, Set[str]]:
+    def proofs(self, place: Place, *, above: bool, spared: bool = False) -> tuple[str, Set[str]]:
         """The listener of a place to which requests come (empty: another one), and how they can prove who asks there.
 
-        `above`: by what policies of its Gateway and its ListenerSet ask.
+        `above`: by what policies of its Gateway and its ListenerSet ask. `spared`: by what somebody may be spared of.
         """
         point = self._point(place)
         if point is None or CONNECTION_ROUTES.issuperset(point.kinds):
             return "", frozenset()
         levels = tuple(target for target in place if not above or target.kind in OVERRIDING)
         self.noted.update(map(attached_read, levels))
-        found = self.merges.proofs(levels)
+        found = self.merges.proofs(levels, spared=spared)
         return point.id, found - {"certificate"} if point.anonymous else found
 
     def traits(self, place: Place) -> tuple[str, Set[Trait]]:

@@ -26,7 +26,7 @@ class Merges:
         """Begin with nothing."""
         self._policies = policies
         self._places: dict[tuple[str, Place], Mapping[str, Provenance]] = {}
-        self._proofs: dict[Place, frozenset[str]] = {}
+        self._proofs: dict[tuple[bool, Place], frozenset[str]] = {}
         self._ports: dict[tuple[bool, ObjectKey], Ports] = {}
 
     def at(self, kind: PolicyKind, place: Place) -> Mapping[str, Provenance]:
@@ -41,14 +41,19 @@ class Merges:
         """Whether a policy of a kind is attached to a level of a place."""
         return any(self._policies.level(kind, target).first for target in place)
 
-    def proofs(self, levels: Place) -> frozenset[str]:
-        """Stanzas of credentials that policies have at the objects of some levels, or at any section of them."""
-        known = self._proofs.get(levels)
+    def proofs(self, levels: Place, *, spared: bool = False) -> frozenset[str]:
+        """Stanzas of credentials that policies have at the objects of some levels, or at any section of them.
+
+        Args:
+            levels: the objects.
+            spared: those alone of which another policy may spare somebody: not of one that overrides.
+        """
+        known = self._proofs.get((spared, levels))
         if known is None:
-            sources = self._policies.at("AccessPolicy", levels)
+            sources = [it for it in self._policies.at("AccessPolicy", levels) if not (spared and it.overrides)]
             stanzas = (item for source in sources for item in source.stanzas.items())
             known = frozenset(name for name, stanza in stanzas if name in PROOFS and not stanza.off)
-            self._proofs[levels] = known
+            self._proofs[spared, levels] = known
         return known
 
     def ports(self, kind: PolicyKind, service: ObjectKey, find: Callable[[], Ports]) -> Ports:

@@ -4,6 +4,7 @@
 - A certificate, where none of a client is validated.
 - What is of TLS towards a Service to which none is spoken.
 - What is of TLS, of certificates or of requests, at a Gateway or a ListenerSet of which no listener has these.
+- Whom `exempt` names, where the credentials are of policies that override.
 - Who asks, where no policy has a credential by which a request could say so. Of a Gateway that is told where the policy
   overrides, since such a part takes the word of nobody below: else each of its routes may have credentials.
 """
@@ -34,8 +35,11 @@ class Where(Protocol):
     def traits(self, place: Place) -> tuple[str, Set[Trait]]:
         """The listener or Service of a place (empty: another one), and what it has that parts of policies go by."""
 
-    def proofs(self, place: Place, *, above: bool) -> tuple[str, Set[str]]:
-        """The listener of a place to which requests come (empty: another one), and how these can prove who asks."""
+    def proofs(self, place: Place, *, above: bool, spared: bool = False) -> tuple[str, Set[str]]:
+        """The listener of a place to which requests come (empty: another one), and how these can prove who asks.
+
+        `spared`: as far as a policy that does not override may spare them of it.
+        """
 
 
 #: What is told of a part: code, what the part does, why, and what to do.
@@ -47,6 +51,8 @@ _VALIDATE_CONNECTIONS = (
 )
 _SWITCH_OFF = "use authorization or certificate there, or switch it off there with mode: Disabled"
 _GIVE_PROOF = "give the policy apiKey, jwt, basic or certificate, or another one at the same place"
+_ASKED_OF_ALL = "the credentials there are of policies that override, which everybody is asked for"
+_EXEMPT_ABOVE = "have the policy that overrides exempt them, or take it out"
 _GIVE_TOKENS = "give the policy jwt, or another one at the same place: nothing else has claims and scopes"
 #: What listeners have not, and what to do.
 _WITHOUT: Mapping[Trait, tuple[str, str]] = {
@@ -124,8 +130,12 @@ class Moot:
         for field, wanted, outcome in stanza.of_identities():
             if above and not self._judged.judgement.overrides and name != "certificate":
                 continue
-            listener, proofs = where.proofs(place, above=above)
+            is_below = name == "exempt" and not self._judged.judgement.overrides
+            listener, proofs = where.proofs(place, above=above, spared=is_below)
             if not listener or wanted & proofs:
+                continue
+            if is_below and wanted & where.proofs(place, above=above)[1]:
+                yield _part(name, field), listener, ("no-credential", outcome, _ASKED_OF_ALL, _EXEMPT_ABOVE)
                 continue
             told: _Told = ("no-client-validation", outcome, _NO_CERTIFICATE, _VALIDATE)
             if name != "certificate":

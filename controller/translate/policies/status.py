@@ -57,7 +57,7 @@ class Looks(Protocol):
     def of_connections(self, place: Place) -> str:
         """The listener of a place, where its routes take connections or datagrams; empty: another one."""
 
-    def proofs(self, place: Place, *, above: bool) -> tuple[str, Set[str]]:
+    def proofs(self, place: Place, *, above: bool, spared: bool = False) -> tuple[str, Set[str]]:
         """The listener of a place to which requests come (empty: another one), and how these can prove who asks."""
 
     def traits(self, place: Place) -> tuple[str, Set[Trait]]:
