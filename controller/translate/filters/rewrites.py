@@ -30,7 +30,7 @@ def _path(rewrite: RewriteFilter, field: str, context: FilterContext) -> ir.Subs
     place = f"{field}.pathRegex"
     error = context.checks.substitution(pattern, replacement)
     if error is not None:
-        message = f"{pattern!r} cannot be replaced by {replacement!r}: {error}"
+        message = f"'{pattern}' cannot be replaced by '{replacement}': {error}"
         raise Unsupported(place, message, r"correct it (RE2 syntax, searched for in the path; \1 is the first group)")
     path_value(replacement.replace("\\", ""), f"{place}.replacement")
     return ir.Substitution(pattern=pattern, replacement=replacement)
