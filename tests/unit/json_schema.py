@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 #: What says nothing about values, and what is looked at together with another keyword.
 _SILENT = {"$schema", "$id", "$defs", "title", "description", "default", "discriminator", "contentEncoding"}
 _KNOWN = _SILENT | {
-    *("$ref", "anyOf", "not", "const", "enum", "type", "properties", "required", "additionalProperties"),
+    *("$ref", "anyOf", "not", "const", "enum", "type", "properties", "required", "additionalProperties", "pattern"),
     *("items", "prefixItems", "minItems", "maxItems", "minimum", "maximum", "minLength", "maxLength"),
 }
 
@@ -52,6 +53,8 @@ def errors(value: Any, schema: dict[str, Any], root: dict[str, Any] | None = Non
         yield from _array(value, schema, root, path)
     elif isinstance(value, str):
         yield from _size(len(value), schema, "Length", path)
+        if "pattern" in schema and re.search(schema["pattern"], value) is None:
+            yield f"{path}: {value!r} does not match {schema['pattern']}"
     elif _is(value, "number") and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
         yield f"{path}: {value} is out of bounds"
 
