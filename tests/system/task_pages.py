@@ -1,7 +1,7 @@
-"""Task pages as their readers use them: manifests are written to a folder, commands are typed there.
+"""Pages as their readers use them: manifests are written to a folder, commands are typed there.
 
-A fence `yaml title="NAME"` is a file. In a fence `console` a line that begins with `$ ` is typed; the lines below it
-are what comes: in a line `...` stands for anything, and a line that is only that for any number of lines.
+A fence `yaml title="NAME"` (or `ini`) is a file. In a fence `console` a line that begins with `$ ` is typed; the lines
+below it are what comes: in a line `...` stands for anything, and a line that is only that for any number of lines.
 """
 
 from __future__ import annotations
@@ -18,10 +18,17 @@ from typing import NamedTuple
 
 from system_gateway import LIMIT, own_address
 
-#: What `sluicegate demo` says once it serves all.
-_SERVES = "Manifests: "
+#: What goes on until Ctrl-C, and a line that it writes once it serves.
+_SERVING = {
+    "sluicegate demo": "Manifests: ",
+    "sluicegate serve": "Admin: ",
+    "podman run": "Admin: ",
+    "python3 -m http.server": "Serving HTTP",
+}
+#: Of what a container runs, what goes on.
+_GOES_ON = re.compile(r" sluicegate:\S+ (?:demo|serve)\b")
 _FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-_TITLE = re.compile(r'^yaml title="(?P<name>[\w.-]+)"$')
+_TITLE = re.compile(r'^(?:yaml|ini) title="(?P<name>[\w.-]+)"$')
 _PROMPT, _ANYTHING = "$ ", "..."
 
 
@@ -80,8 +87,38 @@ def _line(line: str) -> str:
     return ".*".join(map(re.escape, line.split(_ANYTHING))) + r"\n"
 
 
+#: Stands in for Podman, where there is none: what the image's entry point is given, with paths of this machine.
+_PODMAN = """#!/bin/sh
+# podman run --rm [--network host] [-p PORT:PORT]... [-v FOLDER:PLACE:ro] sluicegate:VERSION ARGUMENT...
+host= folder= place=
+while :; do
+    case $1 in
+        run | --rm) shift ;;
+        --network) host=$2; shift 2 ;;
+        -p) test "${2%:*}" = "${2#*:}" || exit 2; shift 2 ;;
+        -v) folder=${2%%:*}; place=${2#*:}; place=${place%:ro}; shift 2 ;;
+        sluicegate:*) shift; break ;;
+        *) echo "podman: $1?"; exit 2 ;;
+    esac
+done
+case "$host $*" in
+    " demo"*"--listen 0.0.0.0"* | " check"* | " explain"* | "host serve"*) ;;
+    *) echo "podman: nobody reaches what listens within"; exit 2 ;;
+esac
+exec sluicegate $(echo "$*" | sed "s|${place:-^$}|$folder|; s|0\\.0\\.0\\.0|$ADDRESS|")
+"""
+
+
+def goes_on(command: str) -> str | None:
+    """The line that says that what goes on until Ctrl-C serves; None of a command that ends."""
+    for beginning, line in _SERVING.items():
+        if command.startswith(beginning) and (beginning != "podman run" or _GOES_ON.search(command)):
+            return line
+    return None
+
+
 class Terminal:
-    """Types the commands of a page in a folder; what `demo` serves is on an address that no other test has."""
+    """Types the commands of a page in a folder; what is served is on an address that no other test has."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -94,7 +131,17 @@ class Terminal:
         # Whatever host and port a page names, it means the gateway that it started.
         (programs / ".curlrc").write_text(f'connect-to = "::{self.address}:"\n')
         path = f"{programs}:{os.environ['PATH']}"
-        self.environment = {**os.environ, "PATH": path, "CURL_HOME": str(programs), "NO_COLOR": "1"}
+        for name, text in (("podman", _PODMAN), ("pytest", f'#!/bin/sh\nexec {sys.executable} -m pytest "$@"\n')):
+            (programs / name).write_text(text)
+            (programs / name).chmod(0o755)
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+            "PATH": path,
+            "CURL_HOME": str(programs),
+            "NO_COLOR": "1",
+            "PYTHONUNBUFFERED": "1",
+            "ADDRESS": self.address,
+        }
 
     def run(self, command: str) -> str:
         """What a command writes, errors with it."""
@@ -105,14 +152,18 @@ class Terminal:
 
     @contextmanager
     def serving(self, command: str) -> Iterator[None]:
-        """Have `sluicegate demo` running."""
-        with self._started(f"exec {command} --listen {self.address} --admin off") as process:
+        """Have what goes on running."""
+        begins = goes_on(command)
+        assert begins is not None
+        own = "" if command.startswith("python3") or "--listen" in command else f" --listen {self.address}"
+        own += "" if command.startswith("python3") else f" --admin {self.address}:19000"
+        with self._started(f"exec {command.replace('127.0.0.1', self.address)}{own}") as process:
             assert process.stdout is not None
             try:
                 said = []
                 for line in process.stdout:
                     said.append(line)
-                    if line.startswith(_SERVES):
+                    if line.startswith(begins):
                         break
                 else:
                     raise AssertionError(f"{command} ended: {''.join(said)}")

@@ -1,4 +1,4 @@
-"""Each task page does what it says: its commands are typed, and what comes is what stands there."""
+"""Each task page, and each to get started, does what it says: its commands are typed, what comes is what it shows."""
 
 from __future__ import annotations
 
@@ -6,25 +6,45 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from task_pages import Terminal, is_as_expected, page_of
+from task_pages import Terminal, goes_on, is_as_expected, page_of
 
-TASKS = Path(__file__).parents[2] / "docs" / "tasks"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+TASKS = DOCS / "tasks"
 PAGES = sorted(path.stem for path in TASKS.glob("*.md") if path.stem != "README")
+STARTS = {path.stem: path for path in (DOCS / "start.md", *(DOCS / "start").glob("*.md"))}
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_reader_sees_what_the_page_says(name: str, tmp_path: Path) -> None:
     page = page_of(TASKS / f"{name}.md")
-    folder = tmp_path / "manifests"
+    assert any("curl " in typed.command or "/dev/udp/" in typed.command for typed in page.typed)
+    follow(TASKS / f"{name}.md", tmp_path)
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_who_begins_sees_what_the_page_says(name: str, tmp_path: Path) -> None:
+    """What needs a container engine or a cluster is no command of a fence: tests/cluster types it."""
+    follow(STARTS[name], tmp_path)
+
+
+def follow(path: Path, place: Path) -> None:
+    """Type a page from its beginning to its end."""
+    page = page_of(path)
+    folder = place / "manifests"
     folder.mkdir()
     for file, text in page.files.items():
         (folder / file).write_text(text)
+    if "examples/" in path.read_text():  # typed in a clone
+        (folder / "examples").symlink_to(ROOT / "examples")
     terminal = Terminal(folder)
-    assert any("curl " in typed.command or "/dev/udp/" in typed.command for typed in page.typed)
-    with ExitStack() as stack:
+    with ExitStack() as gateway, ExitStack() as programs:
         for typed in page.typed:
-            if typed.command.startswith("sluicegate demo "):
-                stack.enter_context(terminal.serving(typed.command))
+            if goes_on(typed.command):
+                gateway_begins = not typed.command.startswith("python3 ")
+                if gateway_begins:
+                    gateway.close()  # the reader has pressed Ctrl-C: the ports are the same
+                (gateway if gateway_begins else programs).enter_context(terminal.serving(typed.command))
                 continue
             output = terminal.run(typed.command)
             assert is_as_expected(typed.expected, output), f"$ {typed.command}\n{output}"
