@@ -13,6 +13,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benches" / "results"
+#: The plot of `make bench-proxy`, and where the site has it.
+PLOT, SHOWN = RESULTS / "proxy.svg", ROOT / "docs" / "pictures" / "proxy.svg"
 PAGE = ROOT / "docs" / "project" / "performance.md"
 _TREE = "https://github.com/sluicegate/sluicegate/blob/main/benches"
 _PEERS = ("sluicegate", "nginx", "haproxy", "envoy")
@@ -138,6 +140,7 @@ def _proxy() -> Iterator[str]:
         limit = "-" if bar is None else f"{bar['limit']:g}" if compared else f"{bar['limit']:,}"
         rows.append((row["title"], row["unit"], *figures, beside, limit, _verdict(row["verdict"])))
     yield _table(("shape", "unit", *_PEERS, "ours", "bar", ""), rows)
+    yield f"\n![The same as bars; the dashed line is the bar](../pictures/{SHOWN.name})\n"
 
 
 def _verdict(said: str | bool | None) -> str:
@@ -228,3 +231,4 @@ def _outage() -> Iterator[str]:
 
 if __name__ == "__main__":
     PAGE.write_text(page())
+    SHOWN.write_bytes(PLOT.read_bytes())

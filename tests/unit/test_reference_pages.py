@@ -48,6 +48,10 @@ def test_the_page_is_what_the_code_says(tool: ModuleType) -> None:
     assert tool.PAGE.read_text() == tool.page(), "run: make pages"
 
 
+def test_the_plot_is_that_of_the_results() -> None:
+    assert performance_page.SHOWN.read_bytes() == performance_page.PLOT.read_bytes(), "run: make pages"
+
+
 def of_statuses() -> Iterator[Said]:
     """Everything that the statuses of golden cases say."""
     groups = {**dict.fromkeys(ROUTE_KINDS, "Routes"), **{item.kind: "Policies and backends" for item in POLICIES}}
