@@ -16,7 +16,8 @@ _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,15})([kKmMgG]?)", re.ASCII)
 _TIME = re.compile(r"([0-9]{1,15})(ms|s|m|h|d|w|)", re.ASCII)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"[!-~]+(?:[\t ]?[!-~]+)*")
+#: With one way to read a text: where there are many, `re` tries them all (`schema/patterns.py`).
+_VALUE = re.compile(r"[!-~]+(?:[\t ][!-~]+)*")
 _PATH = re.compile(r"/[!\"$->@-~]*")
 #: What fields of routes and policies have room for: a path, the value of a field, a name of a field or a cookie.
 MAX_PATH, MAX_VALUE, MAX_TOKEN = 1024, 4096, 256

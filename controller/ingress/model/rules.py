@@ -18,8 +18,9 @@ from .written import DeniedLocationError, Network, RefusedIngressError, Settings
 #: Annotations of the risk `Critical`: one of them costs the whole Ingress where the controller takes less.
 _CRITICAL = ("configuration-snippet", "server-snippet", "auth-snippet", "stream-snippet", "modsecurity-snippet")
 _ORIGIN = re.compile(r"(?:[a-z]+://(?:\*\.)?[A-Za-z0-9\-.]*(?::\d+)?|\*|null)?", re.ASCII)
-_METHODS = re.compile(r"(?:[A-Za-z]+,?\s?)+")
-_EXPOSED = re.compile(r"(?:(?:[A-Za-z0-9\-_]+|\*),?\s?)+")
+#: `([A-Za-z]+,?\s?)+` and `(([A-Za-z0-9\-_]+|\*),?\s?)+` there; here with one way to read a text.
+_METHODS = re.compile(r"[A-Za-z]+(?:(?:,\s?|\s)[A-Za-z]+)*(?:,\s?|\s)?")
+_EXPOSED = re.compile(r"[A-Za-z0-9\-_*]+(?:(?:,\s?|\s)[A-Za-z0-9\-_*]+)*(?:,\s?|\s)?")
 _VERIFY = ("on", "off", "optional", "optional_no_ca")
 _DEFAULT_METHODS = "GET, PUT, POST, DELETE, PATCH, OPTIONS"
 _DEFAULT_HEADERS = (

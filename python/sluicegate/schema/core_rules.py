@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import bisect
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -31,7 +32,9 @@ _KEYS = {
     "kubernetes.io/dockercfg": (".dockercfg",),
     "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
 }
-_BLOCK = re.compile(r"-----BEGIN ([^-\n]+)-----\s*\n(.*?)-----END \1-----", re.DOTALL)
+#: What begins a block of PEM, and what ends one. Each is found in time that goes by the length of the text.
+_BEGIN = re.compile(r"-----BEGIN ([^-\n]+)-----\s*\n")
+_END = re.compile(r"-----END ([^-\n]+)(?=-----)")
 
 
 def core_rules(document: dict[str, Any]) -> Iterator[Said]:
@@ -97,7 +100,7 @@ def _trust_bundle(body: dict[str, Any]) -> Iterator[Said]:
             yield "metadata.name", f"the bundle of a signer has its name first: {prefix}", f"write {prefix}{name}"
     elif ":" in name:
         yield "metadata.name", "a bundle without a signer has no : in its name", "set spec.signerName"
-    blocks = _BLOCK.findall(spec.get("trustBundle", ""))
+    blocks = list(blocks_of(spec.get("trustBundle", "")))
     if not blocks:
         yield "spec.trustBundle", "no certificate in PEM", "it needs one at least"
     for index, (label, text) in enumerate(blocks):
@@ -105,6 +108,23 @@ def _trust_bundle(body: dict[str, Any]) -> Iterator[Said]:
             yield "spec.trustBundle", f"block {index} is a {label}, not a CERTIFICATE", "remove it"
         else:
             yield from _authority(index, text)
+
+
+def blocks_of(text: str) -> Iterator[tuple[str, str]]:
+    """The blocks of a text in PEM: the label of each, and what stands in it. What does not end is none."""
+    ends: dict[str, list[int]] = {}
+    for found in _END.finditer(text):
+        ends.setdefault(found[1], []).append(found.start())
+    at = 0
+    while (begin := _BEGIN.search(text, at)) is not None:
+        places = ends.get(begin[1], [])
+        place = bisect.bisect_left(places, begin.end())
+        if place == len(places):
+            # Not behind all of it: another one may begin with the dashes that end this one.
+            at = begin.start() + 1
+            continue
+        yield begin[1], text[begin.end() : places[place]]
+        at = places[place] + len(f"-----END {begin[1]}-----")
 
 
 def _authority(index: int, text: str) -> Iterator[Said]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from .patterns import for_re
 from .prepare import DEFAULTS, RULES, RULES_BELOW, with_defaults
 from .structure import INTEGER_BOUNDS, MAX_MATCHED, PRESERVE, Structure
 
@@ -105,7 +106,7 @@ def _string(schema: dict[str, Any]) -> Any:  # noqa: ANN401
     if pattern is None:
         return Annotated[str, msgspec.Meta(min_length=low, max_length=high)]
     high = MAX_MATCHED if high is None else high  # `Structure` has the rule for what is longer
-    return Annotated[str, msgspec.Meta(min_length=low, max_length=high, pattern=_searched(pattern))]
+    return Annotated[str, msgspec.Meta(min_length=low, max_length=high, pattern=_searched(for_re(pattern)))]
 
 
 def _searched(pattern: str) -> str:

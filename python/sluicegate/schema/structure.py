@@ -17,6 +17,8 @@ from typing import Any
 from sluicegate.controller.api import Code, Diagnostic, Severity
 from sluicegate.words import shown
 
+from .patterns import for_re
+
 #: Characters of a value that is matched with a pattern, unless the schema allows more. For some patterns Python's `re`
 #: takes time in the square of them, where Go's takes time in proportion: stops a value that would take hours.
 MAX_MATCHED = 512
@@ -220,7 +222,7 @@ def _matches(pattern: str, value: str) -> bool:
     """Patterns search anywhere, as Go's regexp does, for which `$` is the end of the text and nothing before it."""
     if pattern.endswith("$") and value.endswith("\n"):
         return False
-    return re.search(pattern, value, re.ASCII) is not None
+    return re.search(for_re(pattern), value, re.ASCII) is not None
 
 
 def _format_error(value: str, kind: str | None) -> str | None:
