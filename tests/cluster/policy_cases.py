@@ -9,10 +9,12 @@ from typing import Any
 
 import jwt
 from api import Object
-from backend_cases import BACKEND_CASES
+from backend_cases import BACKEND_CASES, UPSTREAM
 from cryptography.hazmat.primitives.asymmetric import ec
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from policy_parts import Case, Probe, Seen, config_map, http_filter, secret
 from system_backends import response
+from system_otlp import CLIENT, SERVER, HttpCollector, spans
 
 KEY = "ann-0123456789abcdef"
 #: OpenBSD's vector of bcrypt: the password of `ann` is `U*U`.
@@ -60,6 +62,17 @@ def has_errors_alone(seen: Seen) -> bool:
     return {line["path"] for line in seen.logged("BREW")} == {"/coffee"}
 
 
+def has_spans(seen: Seen) -> bool:
+    """The collector has the span of a request to this case, and that of its try below it; and the pod says so."""
+    asked = (request for each in seen.backends for request in each.requests)
+    found = [span for request in asked for span in spans(ExportTraceServiceRequest.FromString(bytes(request.body)))]
+    of_case = "traces.example.com"
+    servers = {span.id for span in found if span.kind == SERVER and span.attributes["server.address"] == of_case}
+    tries = {span.parent for span in found if span.kind == CLIENT}
+    exported = [line for line in seen.metrics() if 'outcome="exported"' in line]
+    return bool(servers & tries) and any(not line.endswith(" 0") for line in exported)
+
+
 #: Nobody is behind it.
 AWAY: Object = {
     "apiVersion": "v1",
@@ -74,6 +87,12 @@ LIMITS = {"limits": [{"name": "each", "key": ["header:x-key"], "requests": 2, "p
 PROVIDER = {"name": "login", "issuer": ISSUER, "audiences": ["shop"], "keys": {"configMapRef": {"name": "login-keys"}}}
 AWAY_KEYS = {"backendRef": {"name": "away", "port": 8080}, "path": "/keys"}
 BLOCKED = {"default": "Allow", "rules": [{"name": "blocked", "action": "Deny", "clients": ["198.51.100.0/24"]}]}
+TRACED = {
+    "mode": "Enabled",
+    "provider": {"backendRef": {"name": "traces", "port": 8080}},
+    "samplingRate": {"numerator": 100},
+    "serviceName": "shop",
+}
 READERS = {"rules": [{"name": "readers", "methods": ["GET"], "when": "request.path.startsWith('/open')"}]}
 
 CASES = {
@@ -134,6 +153,17 @@ CASES = {
         (Probe(200), Probe(403, {"X-Forwarded-For": "198.51.100.7"})),
         ({"apiVersion": "sluicegate.dev/v1alpha1", "kind": "AccessPolicy", "spec": {"authorization": BLOCKED}},),
         gateway=True,
+    ),
+    "traces": Case(
+        "XTelemetryPolicy",
+        {"tracing": TRACED},
+        (Probe(200, shows="traceparent: 00-"),),
+        gateway=True,
+        version=UPSTREAM,
+        own=(HttpCollector().answer,),
+        protocol="http",
+        seen=has_spans,
+        settles=True,
     ),
     "authorization-headers": Case(
         "AccessPolicy",

@@ -82,6 +82,8 @@ class Case:
     version: str = OWN
     #: How the endpoints of its own Service answer, which the test serves itself; with none, those of all.
     own: Sequence[Answering] = ()
+    #: What its own Service says that they speak.
+    protocol: str = ""
     #: They speak TLS.
     tls: Callable[[], ssl.SSLContext] | None = None
     #: No backend answers before all requests are on their way, or refused.
@@ -126,7 +128,8 @@ def services(name: str, case: Case, addresses: Sequence[tuple[str, int]]) -> Ite
     if not case.own:
         yield named(name, "Service", "v1", {"selector": {"app": "example-svc"}, "ports": [{"port": 8080}]})
         return
-    yield named(name, "Service", "v1", {"ports": [{"port": 8080}]})
+    protocol = {"appProtocol": case.protocol} if case.protocol else {}
+    yield named(name, "Service", "v1", {"ports": [{"port": 8080, **protocol}]})
     for number, (_, port) in enumerate(addresses):
         yield {
             "apiVersion": "discovery.k8s.io/v1",
