@@ -105,7 +105,6 @@ Code = Literal[
     "weak-credential",
     "unusable-key",
     "denies-without-asking",
-    "cost-above-share",
     "foreign-policy",
     "ancestor-limit",
     # Ingresses that are served.

@@ -350,26 +350,6 @@ def test_parts_that_no_listener_has_a_use_for(
 
 
 @pytest.mark.parametrize(
-    ("more", "is_told"),
-    [
-        ({"cost": "3", "burst": 5}, True),
-        ({"cost": "3", "burst": 6}, False),
-        ({"cost": "3", "burst": 5, "pods": "Each"}, False),
-        # Whatever the number of pods each lets one through.
-        ({"cost": "1", "burst": 1}, False),
-        ({"cost": "size(request.path)", "burst": 5}, False),
-    ],
-)
-def test_a_cost_that_no_pod_gives(command: Command, tmp_path: Path, more: Manifest, *, is_told: bool) -> None:
-    """Pods share the burst. `serve` is one process: nobody shares."""
-    limits = [{"name": "own", "requests": 9, "per": "1h", **more}]
-    (tmp_path / "world.yaml").write_text(dump(*WORLD, policy("RateLimitPolicy", "own", SHOP, local={"limits": limits})))
-    words = "a request takes 3, and each of two pods gives 2.5 of 5 at once: none passes as soon as there are two"
-    assert (words in command("check", "--for", "cluster", tmp_path)[1]) == is_told
-    assert words not in command("check", "--for", "standalone", tmp_path)[1]
-
-
-@pytest.mark.parametrize(
     ("cost", "outcome"),
     [("2", "none would ever pass"), ("0", "nothing would be counted"), ("-1", "nothing would be counted")],
 )

@@ -131,9 +131,6 @@ CODES: dict[Code, str] = {
         "a rule that denies by a header field or a claim does not ask whether there is one, so it refuses "
         "everybody without it"
     ),
-    "cost-above-share": (
-        "a request takes more of a limit than each of two pods gives at once, so none passes as soon as there are two"
-    ),
     "foreign-policy": (
         "a policy of another controller, or of a kind that the gateway does not honour, for something of "
         "these manifests"

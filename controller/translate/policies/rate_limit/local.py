@@ -75,7 +75,7 @@ def _limit(draft: Draft, limit: RateLimit, field: str) -> ir.RateLimit | None:
     if amount is None:
         return None
     keys = [_key(draft, text, f"{field}.key[{index}]") for index, text in enumerate(limit.key)]
-    _check_cost(draft, limit, amount.burst, f"{field}.cost")
+    _check_cost(draft, limit.cost, amount.burst, f"{field}.cost")
     if limit.when:
         _check(draft, limit.when, "condition", f"{field}.when")
     return ir.RateLimit(
@@ -106,19 +106,13 @@ def _key(draft: Draft, text: str, field: str) -> ir.RateLimitKey | None:
     return None
 
 
-def _check_cost(draft: Draft, limit: RateLimit, burst: int, field: str) -> None:
-    text = limit.cost
+def _check_cost(draft: Draft, text: str, burst: int, field: str) -> None:
     if not (text.isascii() and text.removeprefix("-").isdecimal()):
         _check(draft, text, "number", field)
     elif not 0 < int(text) <= burst:
         outcome = "none would ever pass" if int(text) > burst else "nothing would be counted"
         message = f"a request takes {text}, and {burst} may come at once: {outcome}"
         draft.refuse(field, message, "give a cost from 1 to the burst")
-    elif limit.pods == "Split" and int(text) > max(burst // 2, 1) and draft.material.options.provision is not None:
-        # A Gateway of one pod has two of them while they are replaced.
-        message = f"a request takes {text}, and each of two pods gives {burst / 2:g} of {burst} at once: none passes"
-        remedy = "give a burst of the cost times the pods that there may be, or pods: Each"
-        draft.warn(field, "cost-above-share", f"{message} as soon as there are two", remedy)
 
 
 def _check(draft: Draft, text: str, wanted: str, field: str) -> None:

@@ -18,6 +18,8 @@ pub struct Rate {
     interval: u64,
     /// Nanoseconds of debt that a key may have.
     tolerance: u64,
+    /// Nanoseconds of debt that one request may make where the key has none: those of the whole burst. With one pod the same.
+    whole: u64,
 }
 
 /// A rate that changes with the number of pods; who reads it meanwhile may have some of both.
@@ -25,20 +27,26 @@ pub struct Rate {
 pub struct SharedRate {
     interval: AtomicU64,
     tolerance: AtomicU64,
+    whole: AtomicU64,
 }
 
 impl SharedRate {
     pub fn new(rate: Rate) -> Self {
-        Self { interval: rate.interval.into(), tolerance: rate.tolerance.into() }
+        Self { interval: rate.interval.into(), tolerance: rate.tolerance.into(), whole: rate.whole.into() }
     }
 
     pub fn get(&self) -> Rate {
-        Rate { interval: self.interval.load(Relaxed), tolerance: self.tolerance.load(Relaxed) }
+        Rate {
+            interval: self.interval.load(Relaxed),
+            tolerance: self.tolerance.load(Relaxed),
+            whole: self.whole.load(Relaxed),
+        }
     }
 
     pub fn set(&self, rate: Rate) {
         self.interval.store(rate.interval, Relaxed);
         self.tolerance.store(rate.tolerance, Relaxed);
+        self.whole.store(rate.whole, Relaxed);
     }
 }
 
@@ -57,14 +65,16 @@ pub struct Exceeded(pub u64);
 
 impl Rate {
     /// `requests` in each `per`, of which `burst` may come at once; all of it shared by so many pods. Of a burst that is
-    /// smaller than the number of pods each still lets one through.
+    /// smaller than the number of pods each still lets one through, and one that costs more than a pod's part of the burst passes where
+    /// the key owes nothing to that pod: it is paid off before the next one, so that the rate stays what it is.
     pub fn new(requests: NonZeroU32, per: Duration, burst: NonZeroU32, pods: NonZeroU32) -> Self {
         let [requests, burst, pods] = [requests, burst, pods].map(|number| u128::from(number.get()));
         let bounded = |nanoseconds: u128| u64::try_from(nanoseconds).unwrap_or(LONGEST).min(LONGEST);
         // Rounded up: never faster than was asked for.
         let interval = bounded((per.as_nanos() * pods).div_ceil(requests).max(1));
         let tolerance = bounded(u128::from(interval) * burst / pods).max(interval);
-        Self { interval, tolerance }
+        let whole = bounded(u128::from(interval) * burst).max(tolerance);
+        Self { interval, tolerance, whole }
     }
 
     /// Nanoseconds that `cost` units take to come back.
@@ -76,11 +86,23 @@ impl Rate {
     pub fn take(self, figure: u64, now: u64, cost: u32) -> Result<u64, Exceeded> {
         let taken = self.debt(cost);
         if taken > self.tolerance {
-            return Err(Exceeded(u64::MAX));
+            return self.take_more_than_a_share(figure, now, taken);
         }
         let after = figure.max(now).saturating_add(taken);
         let debt = after - now;
         if debt > self.tolerance { Err(Exceeded(debt - self.tolerance)) } else { Ok(after) }
+    }
+
+    #[cold]
+    fn take_more_than_a_share(self, figure: u64, now: u64, taken: u64) -> Result<u64, Exceeded> {
+        let debt = figure.saturating_sub(now);
+        if taken > self.whole {
+            Err(Exceeded(u64::MAX))
+        } else if debt > 0 {
+            Err(Exceeded(debt))
+        } else {
+            Ok(now.saturating_add(taken))
+        }
     }
 
     pub fn standing(self, figure: u64, now: u64) -> Standing {
@@ -147,6 +169,29 @@ mod tests {
         assert_eq!(rate.standing(figure, SECOND), Standing { left: 10, whole_in: 0 });
         assert_eq!(rate.take(figure, 0, 0), Ok(figure));
         assert_eq!(rate.take(0, 0, 11), Err(Exceeded(u64::MAX)));
+    }
+
+    /// A request may cost more than a pod's part of the burst, never more than the burst; over time the rate holds.
+    #[test]
+    fn what_costs_more_than_a_share_passes_where_nothing_is_owed() {
+        let shared = rate(10, 1, 10, 4);
+        let five = 4 * 5 * SECOND / 10;
+        let after = shared.take(0, 0, 5).unwrap();
+        assert_eq!(after, five);
+        assert_eq!(shared.take(after, 0, 5), Err(Exceeded(five)));
+        assert_eq!(shared.take(after, five - 1, 5), Err(Exceeded(1)));
+        assert_eq!(shared.take(after, five, 5), Ok(2 * five));
+        // Small ones wait until the debt is below the pod's part again: 2.5 units, less their own.
+        assert_eq!(shared.take(after, 0, 1), Err(Exceeded(five + 4 * SECOND / 10 - SECOND)));
+        assert_eq!(shared.take(0, 0, 11), Err(Exceeded(u64::MAX)));
+        assert_eq!(shared.standing(after, 0), Standing { left: 0, whole_in: five });
+        let (mut figure, mut units) = (0, 0);
+        for now in (0..60_000).map(|place| place * SECOND / 1_000) {
+            if let Ok(next) = shared.take(figure, now, 5) {
+                (figure, units) = (next, units + 5);
+            }
+        }
+        assert_eq!(units, 150, "a quarter of 600 in a minute");
     }
 
     /// Whoever reads the clock first may come last.
