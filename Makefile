@@ -15,7 +15,7 @@ INSTALLER ?= kustomize
 unexport PYTHONDONTWRITEBYTECODE
 HARNESS = cd tests/cluster && $(abspath $(BIN))/python -m harness
 
-.PHONY: release test-release audit version cross-wheels cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster outage soak conformance help run test test-again test-cluster-again fuzz check lint format build bench bench-instructions bench-steps bench-proxy bench-reload bench-scenario bench-migrate bench-migrate-many schemas pages site site-versions clean
+.PHONY: release test-release audit version cross-wheels cluster cluster-down cluster-image cluster-prerequisites install-cluster test-cluster outage soak conformance help run test test-again test-cluster-again fuzz check lint format build bench bench-instructions bench-steps bench-proxy bench-reload bench-scenario bench-telemetry bench-migrate bench-migrate-many schemas pages site site-versions clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -96,6 +96,9 @@ bench-reload: $(NATIVE) ## Measure how soon a changed route of 10,000 is live.
 
 bench-scenario: $(NATIVE) ## Measure the control side on the test cluster (after `make cluster install-cluster`), bars beside the figures: FORM=quick, usual or long; PART=process, cluster, policies, churn, listenersets.
 	$(BIN)/python -m benches.scenario.control --form $(or $(FORM),usual) $(if $(PART),--only $(PART))
+
+bench-telemetry: $(NATIVE) ## Needs nginx and nghttp2 (CONTRIBUTING.md). Measure what traces take of a gateway's CPU time: off, at 1 % and at 100 %; UPDATE=1 writes benches/results/telemetry.json.
+	$(BIN)/python -m benches.telemetry $(if $(UPDATE),--update)
 
 bench-migrate-many: $(NATIVE) ## Convert 10,000 Ingresses on a terminal: within 20 s, each as cheap as of 1,000; UPDATE=1 writes benches/results/migrate-many.json.
 	$(BIN)/python -m benches.migrate.many $(if $(UPDATE),--update)

@@ -43,6 +43,13 @@ Nanoseconds of a request on one thread, from its head to its endpoint, without a
 {base}. `make bench-steps`.
 
 """
+_TELEMETRY = """
+## Traces
+
+CPU time of the gateway's process for a small request over HTTP/1.1, one worker, spans sent over HTTP: medians of
+{rounds} rounds that take turns. `make bench-telemetry`.
+
+"""
 _INSTRUCTIONS = """
 ## Instructions
 
@@ -98,7 +105,7 @@ _COUNTS = {
 
 def page() -> str:
     """The page as it should be."""
-    parts = (_proxy(), _steps(), _instructions(), _control(), _files(), _micro(), _flows(), _outage())
+    parts = (_proxy(), _steps(), _telemetry(), _instructions(), _control(), _files(), _micro(), _flows(), _outage())
     return _HEAD + "".join("".join(part) for part in parts)
 
 
@@ -164,6 +171,20 @@ def _steps() -> Iterator[str]:
 
 def _cells(step: dict[str, Any]) -> tuple[str, str, str]:
     return str(step["nanoseconds"]), str(step["bar"]), _verdict(step["verdict"])
+
+
+def _telemetry() -> Iterator[str]:
+    if not (RESULTS / "telemetry.json").exists():  # it is only written where others left the machine alone
+        return
+    found = _result("telemetry")
+    yield _TELEMETRY.format(rounds=found["settings"]["rounds"])
+    rows = []
+    for name, each in found["variants"].items():
+        bar = "-" if each["bar"] is None else f"{each['bar']:g} %" if each["bar"] else "noise"
+        count = found["instructions"].get(name)
+        figures = (number(each["microseconds"]), f"{each['more']:+.1f} %", "-" if count is None else f"{count:,.0f}")
+        rows.append((each["title"], *figures, bar, _verdict(each["verdict"])))
+    yield _table(("traces", "us", "more", "instructions", "bar", ""), rows)
 
 
 def _instructions() -> Iterator[str]:

@@ -40,11 +40,20 @@ _ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 32\r\
 
 def count(work: str, library: Path) -> float:
     """Instructions of the library for one unit of a work of `TITLES`."""
+    return _count(work, steps.STEPS.get(work), library)
+
+
+def count_step(step: steps.Step, library: Path) -> float:
+    """Instructions of the library for one request with a step that is none of the gate's."""
+    return _count("proxy", step, library)
+
+
+def _count(work: str, step: steps.Step | None, library: Path) -> float:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_inputs(folder)
         less, more = TIMES.get(work, REQUESTS)
-        few, many = (run(folder, library, work, times) for times in (less, more))
+        few, many = (run(folder, library, work, step, times) for times in (less, more))
     return (many - few) / (more - less)
 
 
@@ -59,7 +68,7 @@ def write_inputs(folder: Path) -> None:
         (folder / f"change-{number}.json").write_bytes(msgspec.json.encode(change))
 
 
-def run(folder: Path, library: Path, work: str, times: int) -> int:
+def run(folder: Path, library: Path, work: str, step: steps.Step | None, times: int) -> int:
     """Instructions of a run that does a work so many times."""
     output = folder / "callgrind.out"
     child = work if work in TIMES else "proxy"
@@ -67,20 +76,19 @@ def run(folder: Path, library: Path, work: str, times: int) -> int:
     if child == "proxy":
         with tempfile.TemporaryDirectory(dir=folder) as own:
             command[command.index(str(folder))] = own
-            run_proxy(Path(own), command, work, times)
+            run_proxy(Path(own), command, step, times)
     else:
         subprocess.run(command, check=True, timeout=LIMIT)
     return callgrind.instructions_of(output.read_text().splitlines(), library.name)
 
 
-def run_proxy(folder: Path, command: list[str], work: str, times: int) -> None:
-    """Run an engine that does a work, and send it requests one after the other, from outside of callgrind."""
+def run_proxy(folder: Path, command: list[str], step: steps.Step | None, times: int) -> None:
+    """Run an engine with a step or none, and send it requests one after the other, from outside of callgrind."""
     with socket.create_server((ADDRESS, 0)) as server, socket.create_server((ADDRESS, 0)) as placeholder:
         port = placeholder.getsockname()[1]
         placeholder.close()
         threading.Thread(target=answer, args=(server,), daemon=True).start()
         ports = port, server.getsockname()[1]
-        step = steps.STEPS.get(work)
         request = write_engine(folder, *ports) if step is None else steps.write(step, folder, ADDRESS, *ports)
         with engine(command), socket.create_connection((ADDRESS, port), LIMIT) as client:
             for _ in range(times):
