@@ -37,6 +37,7 @@ from .extension import (
     RespondFilter,
     ResponseRewrite,
     RewriteFilter,
+    TelemetryFilter,
 )
 from .external_backend import XBackend
 from .gateway import (
@@ -81,6 +82,7 @@ from .route import (
     CORSFilter,
     ExtensionReference,
     ExternalAuthFilter,
+    Fraction,
     HeaderFilter,
     HTTPBackendReference,
     HTTPRoute,
@@ -139,6 +141,7 @@ __all__ = [
     "ExternalAuthFilter",
     "FaultFilter",
     "FaultShare",
+    "Fraction",
     "FrontendValidation",
     "GRPCMethodMatch",
     "GRPCRoute",
@@ -196,6 +199,7 @@ __all__ = [
     "SliceEndpoint",
     "TCPRoute",
     "TLSRoute",
+    "TelemetryFilter",
     "UDPRoute",
     "URLRewriteFilter",
     "WeightedBackendReference",

@@ -95,6 +95,12 @@ class ClientAccessLog(PolicyStanza, frozen=True, kw_only=True):
     sample: LogSample | None = None
 
 
+class ClientTracing(PolicyStanza, frozen=True, kw_only=True):
+    """`ClientPolicy.spec.tracing`; `propagation`: of B3 and B3Multi."""
+
+    propagation: tuple[str, ...] = ()
+
+
 class ClientPolicySpec(PolicySpec, frozen=True, kw_only=True):
     """`ClientPolicy.spec`."""
 
@@ -107,6 +113,7 @@ class ClientPolicySpec(PolicySpec, frozen=True, kw_only=True):
     http2: ClientHttp2 | None = None
     body: ClientBody | None = None
     access_log: ClientAccessLog | None = None
+    tracing: ClientTracing | None = None
 
 
 class ClientPolicy(Object, frozen=True, kw_only=True):

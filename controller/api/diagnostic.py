@@ -98,6 +98,7 @@ Code = Literal[
     "policy-conflict",
     "unused-policy",
     "policy-part-unused",
+    "not-traced",
     "no-client-validation",
     "no-credential",
     "policy-ref-not-found",

@@ -178,6 +178,12 @@ class MirrorFilter(RequestMirrorFilter, frozen=True, kw_only=True):
     body: str = "Copy"
 
 
+class TelemetryFilter(Model, frozen=True, kw_only=True):
+    """`telemetry`: of which requests there are traces."""
+
+    sampling: Fraction
+
+
 class HTTPFilterSpec(Model, frozen=True, kw_only=True):
     """`HTTPFilter.spec`: one of these."""
 
@@ -189,6 +195,7 @@ class HTTPFilterSpec(Model, frozen=True, kw_only=True):
     fault: FaultFilter | None = None
     buffer: BufferFilter | None = None
     mirror: MirrorFilter | None = None
+    telemetry: TelemetryFilter | None = None
 
 
 class HTTPFilter(Object, frozen=True, kw_only=True):

@@ -99,6 +99,8 @@ class AuthorizationServer(grpc.GenericRpcHandler):
     def __init__(self, check: Check, pair: tuple[bytes, bytes] | None = None) -> None:
         self.check = check
         self.asked: list[Any] = []
+        #: Of each call, what came along with it.
+        self.metadata: list[dict[str, str]] = []
         self._lock = threading.Lock()
         self._server = grpc.server(futures.ThreadPoolExecutor(8), handlers=(self,))
         if pair is None:
@@ -115,10 +117,11 @@ class AuthorizationServer(grpc.GenericRpcHandler):
         if details.method != "/envoy.service.auth.v3.Authorization/Check":
             return None
 
-        def behaviour(request: bytes, _context: grpc.ServicerContext) -> bytes:
+        def behaviour(request: bytes, context: grpc.ServicerContext) -> bytes:
             asked = CheckRequest.FromString(request).attributes
             with self._lock:
                 self.asked.append(asked)
+                self.metadata.append(dict(context.invocation_metadata()))
             answer = self.check(asked.request.http)
             return answer if isinstance(answer, bytes) else bytes(answer.SerializeToString())
 

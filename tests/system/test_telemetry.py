@@ -142,7 +142,7 @@ def test_a_canary_with_retries_and_an_authorisation_step(world: World, client: A
     fields = (sent(trace), ("tracestate", "vendor=1"), ("x-number", number), ("x-user", "ann"))
     found = world.ask(client, "/asked?card=4711", *fields)
     assert found.status == 200
-    server, *tries = world.collector.of(trace, 4)
+    server, question, *tries = world.collector.of(trace, 5)
     assert (server.kind, server.parent, server.state) == (SERVER, "00f067aa0ba902b7", "vendor=1")
     assert (server.name, server.service) == ("GET /asked", "edge")
     expected = {
@@ -159,12 +159,14 @@ def test_a_canary_with_retries_and_an_authorisation_step(world: World, client: A
     }
     assert {key: server.attributes.get(key) for key in expected} == expected
     assert [name for name, _ in server.events] == ["policy.asked", "policy.answered", "policy.passed"]
-    assert [each.kind for each in tries] == [CLIENT] * 3
-    assert {each.parent for each in tries} == {server.id}
+    assert [each.kind for each in (question, *tries)] == [CLIENT] * 4
+    assert {each.parent for each in (question, *tries)} == {server.id}
+    assert question.attributes["sluicegate.policy"].startswith("externalAuth of ")
+    assert (question.name, question.attributes["http.response.status_code"], question.failed) == ("GET", 200, False)
     assert [each.attributes["http.response.status_code"] for each in tries] == [503, 503, 200]
     assert [each.attributes.get("http.request.resend_count") for each in tries] == [None, 1, 2]
     assert [each.failed for each in tries] == [True, True, False]
-    assert all(server.begun <= each.begun <= each.ended <= server.ended for each in tries)
+    assert all(server.begun <= each.begun <= each.ended <= server.ended for each in (question, *tries))
     told = [request.header("traceparent") for request in world.canary.requests if request.header("x-number") == number]
     assert told == [f"00-{trace}-{each.id}-01" for each in tries]
     assert "4711" not in repr((server, tries))
@@ -188,9 +190,10 @@ def test_a_split_is_seen_by_its_tries(world: World) -> None:
 def test_a_refusal_is_an_event(world: World, client: Any) -> None:
     trace = new_trace()
     assert world.ask(client, "/asked", sent(trace)).status == 403
-    [server] = world.collector.of(trace, 1)
+    server, question = world.collector.of(trace, 2)
     assert [name for name, _ in server.events] == ["policy.asked", "policy.refused"]
     assert server.events[1][1]["error.type"] == "forbidden"
+    assert (question.attributes["error.type"], question.failed) == ("403", True)
 
 
 def test_over_grpc_with_the_policy_of_tls(world: World, client: Any) -> None:

@@ -14,7 +14,7 @@ from .context import OF_HTTP, FilterContext, FilterKind
 from .headers import headers
 from .mirrors import mirror
 from .rewrites import rewrite
-from .rule_policies import buffer, credential, fault
+from .rule_policies import buffer, credential, fault, telemetry
 
 KIND = "HTTPFilter"
 
@@ -69,4 +69,5 @@ PARTS: tuple[FilterKind, ...] = (
     FilterKind("fault", "spec.fault", fault, in_backends=False, in_listeners=True),
     FilterKind("buffer", "spec.buffer", buffer, OF_HTTP, in_backends=False, in_listeners=True),
     FilterKind("mirror", "spec.mirror", mirror, OF_HTTP),
+    FilterKind("telemetry", "spec.telemetry", telemetry, in_backends=False, in_listeners=True),
 )

@@ -1,4 +1,4 @@
-"""Parts of an HTTPFilter that wait, or know what nobody else may: `credential`, `fault`, `buffer`.
+"""Parts of an HTTPFilter that are no filters of the engine: `credential`, `fault`, `buffer`, `telemetry`.
 
 In the IR they are policies of their rule or listener, which run when all others have let a request pass.
 """
@@ -9,7 +9,7 @@ import base64
 
 from sluicegate import ir
 
-from ...api import BufferFilter, CredentialFilter, FaultFilter, FaultShare, Secret
+from ...api import BufferFilter, CredentialFilter, FaultFilter, FaultShare, Fraction, Secret, TelemetryFilter
 from ..conditions import Reason
 from ..policies.quantity import octets
 from ..secrets import secret_value
@@ -109,12 +109,14 @@ def fault(fault: FaultFilter, field: str, context: FilterContext) -> tuple[ir.Fi
 def _share(share: FaultShare, field: str) -> ir.Percentage:
     if share.percent is not None and share.fraction is not None:
         raise Unsupported(field, "percent and fraction cannot be combined", "keep one of them")
-    if share.fraction is not None:
-        numerator, denominator = share.fraction.numerator, share.fraction.denominator
-    else:
-        numerator, denominator = (100 if share.percent is None else share.percent), 100
+    fraction = share.fraction or Fraction(numerator=100 if share.percent is None else share.percent)
+    return _parts_of(fraction, field, "use 0 to 100 percent")
+
+
+def _parts_of(fraction: Fraction, field: str, remedy: str) -> ir.Percentage:
+    numerator, denominator = fraction.numerator, fraction.denominator
     if not 0 <= numerator <= denominator or not 0 < denominator <= MAX_INT32:
-        raise Unsupported(field, f"{numerator} of {denominator} is not a share of requests", "use 0 to 100 percent")
+        raise Unsupported(field, f"{numerator} of {denominator} is not a share of requests", remedy)
     return ir.Percentage(numerator=numerator, denominator=denominator)
 
 
@@ -125,3 +127,10 @@ def buffer(buffer: BufferFilter, field: str, context: FilterContext) -> tuple[ir
         message = f"{buffer.max_size!r} is no size of up to 1Gi"
         raise Unsupported(f"{field}.maxSize", message, "write octets, such as 1048576, or 512Ki, 10Mi")
     return add_policy(ir.FilterBuffer(id=context.policy_id(ir.FilterBuffer), max_bytes=size), context)
+
+
+def telemetry(telemetry: TelemetryFilter, field: str, context: FilterContext) -> tuple[ir.Filter, ...]:
+    """Of which requests there are traces, in place of what the policy of traces says."""
+    remedy = "use a numerator from 0 to the denominator"
+    sampling = _parts_of(telemetry.sampling, f"{field}.sampling", remedy)
+    return add_policy(ir.FilterTelemetry(id=context.policy_id(ir.FilterTelemetry), sampling=sampling), context)

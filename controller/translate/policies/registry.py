@@ -119,6 +119,7 @@ POLICIES: tuple[PolicyKind, ...] = (
             "http2",
             "body",
             "accessLog",
+            "tracing",
         ),
         inherited=True,
     ),

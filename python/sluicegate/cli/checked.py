@@ -16,6 +16,7 @@ from sluicegate.controller.sources.files.other_files import other_file
 from sluicegate.controller.translate.lost_hostnames import lost_hostnames
 from sluicegate.controller.translate.shadowed import shadowed_matches
 from sluicegate.controller.translate.state import State
+from sluicegate.controller.translate.untraced import untraced
 from sluicegate.controller.translate.values import normal_path
 from sluicegate.engine.limits import PathNormalization
 from sluicegate.processes.file_sources import told_of
@@ -38,6 +39,7 @@ REFERENCE_CODES = frozenset(
         "invalid-certificate-ref",
         "no-endpoints",
         "no-parent",
+        "not-traced",
         "policy-ref-not-found",
         "ref-not-permitted",
         "target-not-found",
@@ -67,7 +69,7 @@ def checked(
         *foreign_policies(documents),
         *unused_objects(offline.translation.snapshot, documents),
         *nothing_in(offline, paths),
-        *told_of(_placed(offline, _shadowed(configuration)), offline.source, offline.ingresses),
+        *told_of(_placed(offline, _unseen(configuration)), offline.source, offline.ingresses),
     }
     found.difference_update(closed_policies(offline).values())
     if path_normalization == "off":
@@ -80,8 +82,9 @@ def checked(
     return sorted((_with_cause(item, refused, slices) for item in told), key=Diagnostic.order)
 
 
-def _shadowed(configuration: State) -> Iterator[Diagnostic]:
-    """Routes, and parts of them, that get nothing."""
+def _unseen(configuration: State) -> Iterator[Diagnostic]:
+    """Routes, and parts of them, that get nothing; what is said of traces where there are none."""
+    yield from untraced(configuration)
     requests, connections = configuration.http_rules.values(), configuration.l4_rules.values()
     yield from shadowed_matches(requests, configuration.attachments)
     yield from lost_hostnames(configuration.listeners, [*requests, *connections], configuration.attachments)

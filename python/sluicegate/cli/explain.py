@@ -27,6 +27,7 @@ from .options import CONFIG, PATHS, Command, Option, setting
 from .output import OUTPUT, write_json, write_lines
 from .roles import refuse
 from .timeouts_and_retries import retry_in_words, timeouts_in_words
+from .tracing import tracing_in_words
 from .used_backends import part_in_words, session_in_words
 from .written_request import header_of, is_curl, port_of, read_curl
 
@@ -156,6 +157,8 @@ def _limit_lines(found: Explanation) -> Iterator[str]:
         yield f"  timeouts  {timeouts_in_words(found.timeouts)}"
     if found.retry is not None and isinstance(found.request, Request):
         yield f"  retry     {retry_in_words(found.retry, found.request.method)}"
+    if found.tracing is not None:
+        yield f"  traced    {tracing_in_words(found.tracing)}"
 
 
 def _policy_lines(found: Explanation) -> Iterator[str]:

@@ -23,6 +23,7 @@ from .origins import origins
 from .refused import Translated, refused
 from .served_names import decided_by_ingress, lost_by_ingress, place_of
 from .timeouts_and_retries import RuleRetry, RuleTimeouts, retry_of, timeouts_of
+from .tracing import Tracing, tracing_of
 from .used_backends import BackendPart, RuleSession, backend_parts, session_of
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
         more_losers: how many there are besides.
         session: of the rule or, where it says nothing, of the backend; None: clients stay with no endpoint.
         backend_parts: what policies say of the backend that is chosen, in the order in which they act.
+        tracing: whether and how often there are spans; None: nothing is traced.
         at_port: whether there is a listener at the port.
         elsewhere: listeners of other ports that have the hostname, where none of the port asked for does; each with the
             port to ask.
@@ -85,6 +87,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, tag_field="format",
     retry: RuleRetry | None
     session: RuleSession | None
     backend_parts: tuple[BackendPart, ...]
+    tracing: Tracing | None
     losers: tuple[Loser, ...]
     more_losers: int
     at_port: bool
@@ -126,6 +129,7 @@ def explain(offline: Translated, table: Table, request: Request | Connection) ->
         more_losers=max(len(lost) - SHOWN, 0),
         session=session_of(resources, rule, decision),
         backend_parts=tuple(backend_parts(resources, decision)),
+        tracing=tracing_of(resources, listener, rule),
         at_port=bool(table.listeners_at(request)),
         elsewhere=tuple(_elsewhere(resources, request, decision)),
         listeners=tuple(_describe_listener(item) for item in resources.listeners if decision.listener is None),

@@ -121,6 +121,7 @@ CODES: dict[Code, str] = {
     "policy-conflict": "an older policy has the target",
     "unused-policy": "nothing leads to the target of a policy",
     "policy-part-unused": "a part of a policy means nothing for one of its targets, such as `body` for connections",
+    "not-traced": "a part of a policy or of an HTTPFilter is about traces, and no XTelemetryPolicy has any made there",
     "no-client-validation": "a part of a policy asks for a certificate where none of a client is validated",
     "no-credential": "a part of a policy is about who asks, where no policy has a credential that says so",
     "policy-ref-not-found": "a Secret or ConfigMap that a policy refers to is not there",

@@ -213,6 +213,7 @@ _JUDGES: dict[type[ir.StanzaBase], Callable[[Any, Facts, Passage], Verdict]] = {
     ir.ClientHttp2: _on_the_wire,
     ir.ClientBody: _body,
     ir.ClientAccessLog: _on_the_wire,
+    ir.ClientTracing: _on_the_wire,
     ir.RateLimits: _asked,
     ir.AccessCsrf: _csrf,
     ir.AccessExternal: _asked,
@@ -221,4 +222,5 @@ _JUDGES: dict[type[ir.StanzaBase], Callable[[Any, Facts, Passage], Verdict]] = {
     ir.FilterCredential: _credential,
     ir.FilterBuffer: _buffer,
     ir.FilterErrorPages: _pages,
+    ir.FilterTelemetry: _on_the_wire,
 }

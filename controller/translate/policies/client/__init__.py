@@ -16,6 +16,7 @@ from .certificate import judge_certificate
 from .connections import judge_connections, judge_http2, judge_timeouts
 from .headers import judge_headers
 from .tls import judge_tls
+from .tracing import judge_tracing
 
 
 def judge_client(policy: ClientPolicy, material: Material, diagnostics: Diagnostics) -> Judgement:
@@ -32,5 +33,6 @@ def judge_client(policy: ClientPolicy, material: Material, diagnostics: Diagnost
             "http2": judge_http2(draft, spec.http2),
             "body": judge_body(draft, spec.body),
             "accessLog": judge_access_log(draft, spec.access_log),
+            "tracing": judge_tracing(draft, spec.tracing),
         }
     )

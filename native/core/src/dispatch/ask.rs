@@ -11,6 +11,7 @@ use crate::io::watchdog::Progress;
 use crate::message::body::{BodyError, BodySink, BodySource, Piece};
 use crate::message::reply::{Reply, ReplySink};
 use crate::message::response_filters::ResponseEdits;
+use crate::telemetry;
 use crate::upstream::{Among, Connection, EndpointState, Load, Outcome};
 use crate::worker::Worker;
 use bytes::Bytes;
@@ -36,6 +37,8 @@ pub struct Question {
     pub limit: Duration,
     /// Octets of a body that are kept; of a longer one nothing is.
     pub most_kept: usize,
+    /// The trace that it is part of, where it is.
+    pub trace: Option<Rc<telemetry::Question>>,
 }
 
 /// An answer, whatever it says.
@@ -79,6 +82,9 @@ pub async fn ask(worker: &Worker, to: &MirrorTo<'_>, question: &Question) -> Res
             return Err(Unanswered::Silent);
         };
         let _active = state.begin();
+        if let Some(trace) = &question.trace {
+            trace.asks(endpoint.address);
+        }
         let (begun, reused) = (Instant::now(), Cell::new(None));
         let mut hearing = Hearing { limit: question.most_kept, ..Hearing::default() };
         let asked = once(worker, &state, to, question, fresh, &reused, &mut hearing);

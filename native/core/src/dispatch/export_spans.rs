@@ -113,6 +113,7 @@ async fn send(worker: &Worker, generation: &Generation, collector: &Collector, s
         body: Bytes::from(body),
         limit,
         most_kept: MAX_ANSWER,
+        trace: None,
     };
     match ask(worker, &MirrorTo { backend, route }, &question).await {
         Ok(heard) if own.is_grpc() => of_grpc(&heard),

@@ -120,6 +120,7 @@ async fn ask_provider(
         body: Bytes::new(),
         limit: LIMIT,
         most_kept: jwt::MAX_SET_BYTES,
+        trace: None,
     };
     let heard = ask(worker, &MirrorTo { backend, route }, &question).await;
     let heard = heard.map_err(|why| match why {

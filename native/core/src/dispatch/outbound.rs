@@ -6,12 +6,14 @@
 use super::websocket_handshake;
 use crate::message::client::Client;
 use crate::message::forwarding::{ForwardingFields, take_forwarding};
+use crate::telemetry::Said;
 use codec::{Field, Framing, WireError, push_field};
 use h2::ext::Protocol;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Method, Request, Version};
 use route::policy::Removed;
+use smallvec::SmallVec;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 
@@ -41,10 +43,10 @@ pub struct Outbound {
     pub span: Option<Box<SpanPlace>>,
 }
 
-/// Where the parent of a backend's spans stands in a head (`traceparent`).
+/// Where the parent of a backend's spans stands in a head (`traceparent`, and the forms of B3).
 #[derive(Debug, Clone)]
 pub struct SpanPlace {
-    at: usize,
+    at: SmallVec<[usize; 3]>,
     /// Of the try under way.
     pub now: Cell<[u8; 16]>,
 }
@@ -52,8 +54,10 @@ pub struct SpanPlace {
 impl SpanPlace {
     fn write(&self, head: &mut [u8]) {
         let span = self.now.get();
-        if let Some(place) = head.get_mut(self.at..self.at + span.len()) {
-            place.copy_from_slice(&span);
+        for at in &self.at {
+            if let Some(place) = head.get_mut(*at..at + span.len()) {
+                place.copy_from_slice(&span);
+            }
         }
     }
 }
@@ -155,16 +159,18 @@ impl Outbound {
         }
     }
 
-    /// Have each try say its own span where the head has this `traceparent`; a filter may have written another one. `span_at`:
-    /// where the span stands in it.
-    pub fn say_spans(&mut self, parent: &[u8], span_at: usize) {
-        let line = [b"\r\ntraceparent: ", parent, b"\r\n"].concat();
-        let Some(at) = memchr::memmem::find(&self.head, &line) else { return };
-        let at = at + line.len() - b"\r\n".len() - parent.len() + span_at;
-        let mut now = [0; 16];
-        if let Some(span) = self.head.get(at..at + now.len()) {
-            now.copy_from_slice(span);
-            self.span = Some(Box::new(SpanPlace { at, now: Cell::new(now) }));
+    /// Have each try say its own span where the head has these fields, which name that of the request, `span`; a filter may have
+    /// written others.
+    pub fn say_spans(&mut self, said: &[Said], span: [u8; 16]) {
+        let mut places = SmallVec::new();
+        for (field, span_at) in said.iter().filter_map(|field| Some((field, field.span_at?))) {
+            let line = [b"\r\n", field.name.as_bytes(), b": ", &field.value, b"\r\n"].concat();
+            if let Some(at) = memchr::memmem::find(&self.head, &line) {
+                places.push(at + line.len() - b"\r\n".len() - field.value.len() + span_at);
+            }
+        }
+        if !places.is_empty() {
+            self.span = Some(Box::new(SpanPlace { at: places, now: Cell::new(span) }));
         }
     }
 

@@ -219,10 +219,13 @@ impl<'g> Entry<'g> {
         }
     }
 
-    pub fn rule(&mut self, found: &Found<'g>) {
+    pub fn rule(&mut self, found: &Found<'g>, inbound: &Inbound<'_>) {
         self.rule = Some(found.rule);
         self.match_index = found.match_index;
         self.series = found.tag.downcast_ref();
+        if self.trace.is_some() {
+            self.sample_by_rule(found.rule, inbound);
+        }
     }
 
     pub fn backend(&mut self, id: &str) {

@@ -1,19 +1,23 @@
 //! Who is asked about a request, over our own connections to backends, so that load balancing, health and TLS are theirs.
 
 use crate::dispatch::MirrorTo;
-use crate::dispatch::ask::{Heard, Question, ask};
+use crate::dispatch::ask::{Heard, Question, Unanswered, ask};
 use crate::dispatch::outbound::{Outbound, Parts, Standing};
+use crate::error::ErrorCode;
 use crate::message::client::Client;
 use crate::message::forwarding::{ForwardingFields, take_forwarding};
 use crate::message::grpc;
 use crate::policy::Answered;
 use crate::policy::external::{Answer, Ask, MAX_ANSWER, Message};
+use crate::telemetry::{self, TryEnded};
 use crate::upstream::RoutePolicy;
 use crate::worker::Generation;
 use bytes::Bytes;
 use codec::{Field, Framing};
+use route::policy::same_field;
 use route::table::Listener;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Where a request comes from about which somebody is asked.
@@ -26,18 +30,19 @@ pub struct Whence<'g> {
     pub believed: Option<bool>,
 }
 
-/// Ask about a request; `body`: what the service is given of its body.
+/// Ask about a request; `body`: what the service is given of its body; `trace`: what it is told of the trace.
 pub async fn ask_about(
     client: &Client,
     generation: &Generation,
     whence: Whence<'_>,
     request: &Ask,
     body: Vec<u8>,
+    trace: Option<Rc<telemetry::Question>>,
 ) -> Answered {
     let heard = match request.backend {
         Some(slot) => {
             let limits = (Duration::from_millis(request.service.timeout_ms), MAX_ANSWER);
-            hear(client, generation, whence, slot, request.message(body), limits).await
+            hear(client, generation, whence, slot, request.message(body), limits, trace).await
         }
         None => None,
     };
@@ -53,7 +58,8 @@ pub async fn ask_about(
     request.hear(answer, scheme)
 }
 
-/// Send a message to a backend; `limits`: how long an answer may take, and how large its body may be. `None`: there is none.
+/// Send a message to a backend; `limits`: how long an answer may take, and how large its body may be; `trace`: that it is part
+/// of. `None`: there is no answer.
 pub async fn hear(
     client: &Client,
     generation: &Generation,
@@ -61,6 +67,7 @@ pub async fn hear(
     slot: u32,
     message: Message,
     (limit, most_kept): (Duration, usize),
+    trace: Option<Rc<telemetry::Question>>,
 ) -> Option<Heard> {
     let backend = generation.table.backend(slot)?;
     if backend.is_invalid() || backend.tls.as_ref().is_some_and(|policy| policy.invalid) {
@@ -69,16 +76,41 @@ pub async fn hear(
     let mut route = generation.client_tls.route(backend, &whence.listener.ir, message.grpc, false)?;
     route.policy = RoutePolicy::of(backend, || whence.ends);
     let question = Question {
-        outbound: outbound(client, whence.believed, &message, route.tls.is_some()),
+        outbound: outbound(client, whence.believed, &message, route.tls.is_some(), trace.as_deref()),
         body: Bytes::from(message.body),
         limit,
         most_kept,
+        trace,
     };
-    ask(&client.worker, &MirrorTo { backend, route }, &question).await.ok()
+    if let Some(trace) = &question.trace {
+        trace.begin(&message.method, || question.outbound.url());
+    }
+    let heard = ask(&client.worker, &MirrorTo { backend, route }, &question).await;
+    if let Some(trace) = &question.trace {
+        let status = heard.as_ref().ok().filter(|_| message.grpc).and_then(grpc_status);
+        trace.end(ended(&heard), status);
+    }
+    heard.ok()
 }
 
-/// The head of a message, with what we say of where the request came from.
-fn outbound(client: &Client, believed: Option<bool>, message: &Message, tls: bool) -> Outbound {
+/// How a question ended, for its span.
+fn ended(heard: &Result<Heard, Unanswered>) -> TryEnded {
+    let error = |code: ErrorCode| TryEnded { status: 0, error: Some(code.name()) };
+    match heard {
+        Ok(heard) => TryEnded { status: heard.status, error: None },
+        Err(Unanswered::Silent) => error(ErrorCode::AuthUnavailable),
+        Err(Unanswered::Overloaded) => error(ErrorCode::BackendOverloaded),
+    }
+}
+
+/// The head of a message, with what we say of where the request came from, and of its trace unless the policy says that itself.
+fn outbound(
+    client: &Client,
+    believed: Option<bool>,
+    message: &Message,
+    tls: bool,
+    trace: Option<&telemetry::Question>,
+) -> Outbound {
     let mut forwarding = ForwardingFields { believed, ..ForwardingFields::default() };
     let mut fields: Vec<Field<'_>> = Vec::with_capacity(message.fields.len() + message.own.len());
     for sent in message.fields.iter().map(as_field) {
@@ -87,6 +119,11 @@ fn outbound(client: &Client, believed: Option<bool>, message: &Message, tls: boo
         }
     }
     fields.extend(message.own.iter().map(as_field));
+    if let Some(trace) = trace {
+        let is_said = |name: &str| message.own.iter().any(|(own, _)| same_field(own, name.as_bytes()));
+        let said = trace.fields().iter().filter(|said| !is_said(said.name));
+        fields.extend(said.map(|said| Field { name: said.name.as_bytes(), value: &said.value }));
+    }
     let parts = Parts {
         method: &message.method,
         path: &message.path,
@@ -158,7 +195,7 @@ mod tests {
         for (believed, addresses) in
             [(None, "192.0.2.1"), (Some(false), "192.0.2.1"), (Some(true), "198.51.100.7, 192.0.2.1")]
         {
-            let asked = outbound(&client, believed, &message(b"text"), false);
+            let asked = outbound(&client, believed, &message(b"text"), false, None);
             let expected = format!(
                 "POST /check?a=b HTTP/1.1\r\nhost: auth.test\r\ncookie: c\r\nx-original-uri: /b\r\n\
                 x-forwarded-for: {addresses}\r\nx-forwarded-proto: http\r\nx-forwarded-host: auth.test\r\n\
@@ -168,7 +205,7 @@ mod tests {
             assert_eq!((asked.framing, asked.trailers, asked.tls), (Framing::Length(4), false, false));
         }
         let call = Message { grpc: true, ..message(b"") };
-        let asked = outbound(&client, None, &call, true);
+        let asked = outbound(&client, None, &call, true, None);
         assert_eq!((asked.framing, asked.trailers, asked.tls), (Framing::Empty, true, true));
         assert!(asked.head.ends_with(b"\r\ncontent-length: 0\r\n\r\n"));
     }
@@ -220,10 +257,10 @@ mod tests {
             let whence = Whence { listener, ends: client.ends(&[], None), believed: None };
             let (good, bad) = (slot(&generation.table, "good"), slot(&generation.table, "bad"));
             for slot in [bad, 99] {
-                assert!(hear(&client, &generation, whence, slot, message(b""), (LIMIT, 9)).await.is_none());
+                assert!(hear(&client, &generation, whence, slot, message(b""), (LIMIT, 9), None).await.is_none());
             }
             assert_eq!(service.asked().len(), 0);
-            let heard = hear(&client, &generation, whence, good, message(b"text"), (LIMIT, 9)).await.unwrap();
+            let heard = hear(&client, &generation, whence, good, message(b"text"), (LIMIT, 9), None).await.unwrap();
             assert_eq!((heard.status, heard.body.as_deref()), (403, Some(&b"no"[..])));
             assert!(service.asked()[0].ends_with("\r\n\r\ntext"));
         };

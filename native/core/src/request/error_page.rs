@@ -139,7 +139,7 @@ async fn page(client: &Client, generation: &Generation, pages: &Pages<'_>, origi
             let slot = page.slot.and_then(|slot| pages.backends.get(slot).copied())?;
             let limits = (Duration::from_millis(*timeout_ms), MAX_PAGE);
             let whence = Whence { listener: pages.listener, ends: client.ends(&[], None), believed: None };
-            let heard = hear(client, generation, whence, slot, message, limits).await?;
+            let heard = hear(client, generation, whence, slot, message, limits, None).await?;
             (heard.fields, heard.body?)
         }
     };

@@ -35,7 +35,7 @@ pub fn admit_routed<'g>(
     let mut kept = EditedFields::new();
     let rule = routed.found.rule;
     record.listener(routed.listener, inbound);
-    record.rule(&routed.found);
+    record.rule(&routed.found, inbound);
     let filters = &rule.filters;
     // A preflight asks for what the browser may ask: it is no use of what policies guard, and carries no credentials.
     let own = match routed.action() {

@@ -14,7 +14,7 @@ use crate::message::record::Entry;
 use crate::message::response_filters::ResponseEdits;
 use crate::message::session::Session;
 use crate::policy::Chain;
-use crate::telemetry::{Context, PARENT_AT, REMOVED};
+use crate::telemetry::{Context, REMOVED};
 use crate::upstream::{Among, Load, RoutePolicy};
 use crate::worker::Generation;
 use codec::Field;
@@ -118,7 +118,7 @@ pub fn select<'g>(
         write_outbound(client, parts, *sent_fields, (passage, believed), &both, found.prefix_length, buffer)
             .map_err(|NoPath| ErrorCode::BadRequest)?;
     if let Some(trace) = record.trace().filter(|trace| trace.is_recorded()) {
-        outbound.say_spans(&trace.context.to_parent(), PARENT_AT);
+        outbound.say_spans(&trace.context.to_fields(), trace.context.span.hex());
     }
     outbound.idempotent |=
         policy.is_some_and(|policy| policy.retry_methods.iter().any(|method| method == inbound.method));
@@ -159,10 +159,7 @@ pub fn select<'g>(
 #[inline(never)]
 fn go_on(context: &Context, passage: &mut Passage<'_>) {
     passage.removed.extend(&REMOVED);
-    passage.forward.push((Cow::Borrowed("traceparent"), context.to_parent()));
-    if !context.state.is_empty() {
-        passage.forward.push((Cow::Borrowed("tracestate"), context.state.clone().into_bytes()));
-    }
+    passage.forward.extend(context.to_fields().into_iter().map(|said| (Cow::Borrowed(said.name), said.value)));
 }
 
 /// What expressions may ask of a request. `proxies`: whose word about who asks counts; `None`: as the settings have it.

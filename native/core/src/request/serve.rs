@@ -213,7 +213,7 @@ async fn wait<'g, Stream: ClientStream>(
     let known = |outcome| -> Asked { Box::pin(ready(Answered { outcome, found: Passage::default() })) };
     let answer: Pin<Box<dyn Future<Output = Answered> + '_>> = match answer {
         Pending::Answer(answer) => answer,
-        Pending::Ask(request) => {
+        Pending::Ask(mut request) => {
             let most = request.body_bytes();
             let body = if most == 0 {
                 Ok(Vec::new())
@@ -225,7 +225,13 @@ async fn wait<'g, Stream: ClientStream>(
                 collected.given(most)
             };
             match body {
-                Ok(body) => Box::pin(async move { ask_about(client, generation, whence, &request, body).await }),
+                Ok(body) => {
+                    let trace = record.begin_question(|| request.policy());
+                    if trace.is_some() {
+                        request.without_context();
+                    }
+                    Box::pin(async move { ask_about(client, generation, whence, &request, body, trace).await })
+                }
                 Err(code) => known(Outcome::deny(code)),
             }
         }

@@ -1,20 +1,37 @@
-//! The context of a trace as heads carry it: `traceparent` (W3C Trace Context, section 3.2).
+//! The context of a trace as heads carry it: `traceparent` (W3C Trace Context, section 3.2), and the forms of B3.
 
+use super::b3;
 use super::ids::{SpanId, TraceId, digit, read_hex};
 use super::state;
 use codec::Field;
 use route::policy::Removal;
+use route::table::Formats;
+use smallvec::SmallVec;
 use std::borrow::Cow;
 
-/// Fields that a traced request does not take along as its client sent them: ours stand in their place.
-pub static REMOVED: [Removal; 2] =
-    [Removal::Field(Cow::Borrowed("traceparent")), Removal::Field(Cow::Borrowed("tracestate"))];
+/// Fields that a traced request does not take along as its client sent them, in any form: ours stand in their place, so that no
+/// backend is told of two traces.
+pub static REMOVED: [Removal; 8] = [
+    Removal::Field(Cow::Borrowed("traceparent")),
+    Removal::Field(Cow::Borrowed("tracestate")),
+    Removal::Field(Cow::Borrowed(b3::SINGLE)),
+    Removal::Field(Cow::Borrowed(b3::TRACE_ID)),
+    Removal::Field(Cow::Borrowed(b3::SPAN_ID)),
+    Removal::Field(Cow::Borrowed(b3::PARENT_ID)),
+    Removal::Field(Cow::Borrowed(b3::SAMPLED)),
+    Removal::Field(Cow::Borrowed(b3::FLAGS)),
+];
+
+/// Whether a field says something of a trace, as of [`REMOVED`].
+pub fn is_of_context(name: &[u8]) -> bool {
+    REMOVED.iter().any(|removal| removal.takes(name))
+}
 
 /// The length of version 00: `version-trace-parent-flags`.
 const LENGTH: usize = 55;
 
 /// Where the parent stands in it.
-pub const PARENT_AT: usize = 36;
+const PARENT_AT: usize = 36;
 
 const SAMPLED: u8 = 1;
 /// The last seven octets of the trace are random (level 2).
@@ -23,25 +40,36 @@ const RANDOM: u8 = 2;
 /// What a client says of the trace that its request is part of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
-    pub trace: TraceId,
-    pub parent: SpanId,
-    pub sampled: bool,
+    /// The trace, and the span that the request is a child of; `None`: nothing but whether it is sampled (B3).
+    pub of: Option<(TraceId, SpanId)>,
+    /// `None`: that is left to whoever reads it (B3).
+    pub sampled: Option<bool>,
+    /// It is sampled so that somebody can look into it, and whoever gets it should do the same (B3).
+    pub debug: bool,
     pub random: bool,
     /// Of `tracestate`.
     pub state: String,
 }
 
 impl Sent {
-    /// `None`: nothing, or nothing that the specification knows. Then nothing else of it counts either (section 4.3).
+    /// `None`: nothing, or nothing that the specification knows. Then nothing else of it counts either (section 4.3). B3 is asked
+    /// where there is no `traceparent`.
     pub fn read(fields: &[Field<'_>]) -> Option<Self> {
         let mut all = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(b"traceparent"));
-        let (only, another) = (all.next()?, all.next());
+        let Some(only) = all.next() else { return b3::read(fields) };
+        let another = all.next();
         if another.is_some() {
             return None;
         }
         let (trace, parent, flags) = read_parent(only.value)?;
         let is = |flag: u8| flags & flag != 0;
-        Some(Self { trace, parent, sampled: is(SAMPLED), random: is(RANDOM), state: state::read(fields) })
+        Some(Self {
+            of: Some((trace, parent)),
+            sampled: Some(is(SAMPLED)),
+            debug: false,
+            random: is(RANDOM),
+            state: state::read(fields),
+        })
     }
 }
 
@@ -70,13 +98,41 @@ pub struct Context {
     /// Whose child it is.
     pub parent: Option<SpanId>,
     pub sampled: bool,
+    /// As of [`Sent::debug`], of a client that is believed.
+    pub debug: bool,
     pub random: bool,
     pub state: String,
+    /// How others are told of it besides by `traceparent`.
+    pub formats: Formats,
+}
+
+/// A field that tells somebody of a trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    pub name: &'static str,
+    pub value: Vec<u8>,
+    /// Where in it the span stands that is the parent of what comes of it.
+    pub span_at: Option<usize>,
 }
 
 impl Context {
-    /// `traceparent` towards a backend.
-    pub fn to_parent(&self) -> Vec<u8> {
+    /// The fields that tell somebody else of it.
+    pub fn to_fields(&self) -> SmallVec<[Said; 2]> {
+        let mut said = SmallVec::new();
+        said.push(Said { name: "traceparent", value: self.to_parent(), span_at: Some(PARENT_AT) });
+        if !self.state.is_empty() {
+            said.push(Said { name: "tracestate", value: self.state.clone().into_bytes(), span_at: None });
+        }
+        if self.formats.b3 {
+            said.push(b3::single(self));
+        }
+        if self.formats.b3_multi {
+            said.extend(b3::several(self));
+        }
+        said
+    }
+
+    fn to_parent(&self) -> Vec<u8> {
         let flags = self.to_flags();
         let mut text = Vec::with_capacity(LENGTH);
         text.extend_from_slice(b"00-");
@@ -103,8 +159,9 @@ impl Context {
 
 #[cfg(test)]
 mod tests {
-    use super::{Context, PARENT_AT, Sent, SpanId, TraceId};
+    use super::{Context, PARENT_AT, Sent, SpanId, TraceId, is_of_context};
     use codec::Field;
+    use route::table::Formats;
 
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
     const SPAN: &str = "00f067aa0ba902b7";
@@ -126,8 +183,9 @@ mod tests {
             (format!("cc-{TRACE}-{SPAN}-01-what-the-future-holds"), true, false),
         ] {
             let sent = read(&[&text]).unwrap();
-            assert_eq!((&sent.trace.hex()[..], &sent.parent.hex()[..]), (TRACE.as_bytes(), SPAN.as_bytes()), "{text}");
-            assert_eq!((sent.sampled, sent.random), (sampled, random), "{text}");
+            let (trace, parent) = sent.of.unwrap();
+            assert_eq!((&trace.hex()[..], &parent.hex()[..]), (TRACE.as_bytes(), SPAN.as_bytes()), "{text}");
+            assert_eq!((sent.sampled, sent.random), (Some(sampled), random), "{text}");
         }
     }
 
@@ -165,18 +223,42 @@ mod tests {
         assert_eq!(read(&[]), None);
     }
 
+    /// In any spelling that a backend may take for it.
+    #[test]
+    fn what_is_of_a_context() {
+        for (name, expected) in [
+            ("Traceparent", true),
+            ("tracestate", true),
+            ("B3", true),
+            ("X-B3-TraceId", true),
+            ("X_B3_Sampled", true),
+            ("x-b3-spanid", true),
+            ("x-b3-parentspanid", true),
+            ("x-b3-flags", true),
+            ("baggage", false),
+            ("x-b3", false),
+        ] {
+            assert_eq!(is_of_context(name.as_bytes()), expected, "{name}");
+        }
+    }
+
     #[test]
     fn what_goes_on() {
         let fields = [
             Field { name: b"traceparent", value: b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" },
             Field { name: b"tracestate", value: b"a=1" },
         ];
-        let Sent { trace, parent, random, state, .. } = Sent::read(&fields).unwrap();
+        let Sent { of, random, state, .. } = Sent::read(&fields).unwrap();
+        let (trace, parent) = of.unwrap();
         let span = SpanId([1, 2, 3, 4, 5, 6, 7, 8]);
-        let context = Context { trace, span, parent: Some(parent), sampled: false, random, state };
-        let text = context.to_parent();
-        assert_eq!(text, format!("00-{TRACE}-0102030405060708-00").into_bytes());
-        assert_eq!((&text[PARENT_AT..52], context.state.as_str()), (&b"0102030405060708"[..], "a=1"));
+        let formats = Formats::default();
+        let (parent, sampled, debug) = (Some(parent), false, false);
+        let context = Context { trace, span, parent, sampled, debug, random, state, formats };
+        let said = context.to_fields();
+        let said: Vec<_> = said.iter().map(|it| (it.name, it.value.as_slice(), it.span_at)).collect();
+        let text = format!("00-{TRACE}-0102030405060708-00");
+        assert_eq!(said, [("traceparent", text.as_bytes(), Some(PARENT_AT)), ("tracestate", &b"a=1"[..], None)]);
+        assert_eq!(&text[PARENT_AT..52], "0102030405060708");
         assert_eq!(context.span_flags(), 0x300);
         let own = Context { sampled: true, parent: None, random: true, trace: TraceId([7; 16]), ..context };
         assert!(own.to_parent().ends_with(b"-03") && own.span_flags() == 0x103);

@@ -8,6 +8,7 @@
 //!   where the policy says so, and nowhere else.
 
 mod attributes;
+mod b3;
 mod collector;
 mod context;
 mod figures;
@@ -21,8 +22,8 @@ mod state;
 mod trace;
 
 pub use collector::Collector;
-pub use context::{Context, PARENT_AT, REMOVED};
+pub use context::{Context, REMOVED, Said, is_of_context};
 pub use figures::{Figures, render};
 pub use ids::{Ids, SpanId};
 pub use outbox::{Batch, Outboxes};
-pub use trace::{Ended, Seen, Trace, TryEnded};
+pub use trace::{Ended, Question, Seen, Trace, TryEnded};

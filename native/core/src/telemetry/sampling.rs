@@ -18,17 +18,42 @@ impl Sampling {
         Self { own: policy.sampling, parent: policy.parent_sampling }
     }
 
-    /// Whether a request records. `trace`: its own, new or `sent`; `draw`: any number.
+    /// What decides whether a request records. `trace`: its own, new or `sent`; `draw`: any number.
     ///
     /// A ratio goes by the random part of the trace, so that gateways that handle the same one agree. A client that nobody believes
     /// could choose that part, and all of its requests would be sampled: for those the draw decides.
-    pub fn takes(self, sent: Option<&Sent>, trace: TraceId, draw: u64) -> bool {
+    pub fn chance(self, sent: Option<&Sent>, trace: TraceId, draw: u64) -> Chance {
         match (sent, self.parent) {
-            (None, _) => is_within(self.own, trace.random_part()),
-            (Some(_), None) => is_within(self.own, draw >> 8),
-            (Some(sent), Some(share)) => sent.sampled && is_within(share, trace.random_part()),
+            (None, _) => Chance::Lot(trace.random_part()),
+            (Some(_), None) => Chance::Lot(draw >> 8),
+            (Some(sent), Some(share)) => match sent.sampled {
+                Some(sampled) => Chance::Decided(sampled && is_within(share, trace.random_part())),
+                None => Chance::Lot(trace.random_part()),
+            },
         }
     }
+
+    /// Whether a request records. `share`: what its listener or rule says in place of the policy.
+    pub fn takes(self, chance: Chance, share: Option<Percentage>) -> bool {
+        match chance {
+            Chance::Lot(number) => is_within(share.unwrap_or(self.own), number),
+            Chance::Decided(sampled) => sampled,
+        }
+    }
+
+    /// Whether the word of clients counts.
+    pub fn believes(self) -> bool {
+        self.parent.is_some()
+    }
+}
+
+/// What decides whether a request records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chance {
+    /// A number of 56 bits that has to be within the share.
+    Lot(u64),
+    /// Somebody who is believed has said so, or others have been told.
+    Decided(bool),
 }
 
 /// Whether a number of 56 bits is among the first ones.
@@ -38,7 +63,7 @@ fn is_within(share: Percentage, number: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Percentage, Sampling, is_within};
+    use super::{Chance, Percentage, Sampling, is_within};
     use crate::telemetry::context::Sent;
     use crate::telemetry::ids::{Ids, SpanId, TraceId};
 
@@ -47,7 +72,15 @@ mod tests {
     }
 
     fn sent(trace: TraceId, sampled: bool) -> Sent {
-        Sent { trace, parent: SpanId([1; 8]), sampled, random: false, state: String::new() }
+        let of = Some((trace, SpanId([1; 8])));
+        Sent { of, sampled: Some(sampled), debug: false, random: false, state: String::new() }
+    }
+
+    impl Sampling {
+        /// Where no rule says anything.
+        fn draws(self, sent: Option<&Sent>, trace: TraceId, draw: u64) -> bool {
+            self.takes(self.chance(sent, trace, draw), None)
+        }
     }
 
     #[test]
@@ -61,11 +94,11 @@ mod tests {
     #[test]
     fn a_share_is_that_share() {
         let (ids, sampling) = (Ids::default(), Sampling { own: share(5, 100), parent: None });
-        let taken = (0..20_000).filter(|_| sampling.takes(None, ids.trace(), ids.number())).count();
+        let taken = (0..20_000).filter(|_| sampling.draws(None, ids.trace(), ids.number())).count();
         assert!((850..=1150).contains(&taken), "{taken}");
         // The same trace, the same answer, whoever asks.
         let trace = ids.trace();
-        let answers: Vec<_> = (0..9).map(|draw| sampling.takes(None, trace, draw << 60)).collect();
+        let answers: Vec<_> = (0..9).map(|draw| sampling.draws(None, trace, draw << 60)).collect();
         assert!(answers.windows(2).all(|two| two[0] == two[1]));
     }
 
@@ -77,11 +110,33 @@ mod tests {
         for trace in [lucky, unlucky] {
             for flag in [false, true] {
                 let ids = Ids::default();
-                let takes = |_: &i32| sampling.takes(Some(&sent(trace, flag)), trace, ids.number());
+                let takes = |_: &i32| sampling.draws(Some(&sent(trace, flag)), trace, ids.number());
                 let taken = (0..20_000).filter(takes).count();
                 assert!((120..=280).contains(&taken), "{taken}");
             }
         }
+    }
+
+    /// It stands in place of the policy's, where nobody who is believed has said anything.
+    #[test]
+    fn the_share_of_a_rule() {
+        let (own, other) = (share(0, 100), Some(share(100, 100)));
+        let trace = TraceId([0xff; 16]);
+        let unsaid = Sent { sampled: None, ..sent(trace, true) };
+        let obeys = Sampling { own, parent: Some(share(100, 100)) };
+        let no = sent(trace, false);
+        for (sampling, of_client, expected) in [
+            (Sampling { own, parent: None }, None, true),
+            (Sampling { own, parent: None }, Some(&no), true),
+            (obeys, None, true),
+            (obeys, Some(&unsaid), true),
+            (obeys, Some(&no), false),
+        ] {
+            let chance = sampling.chance(of_client, trace, 7);
+            assert_eq!(sampling.takes(chance, other), expected, "{of_client:?}");
+            assert!(!sampling.takes(chance, None));
+        }
+        assert!(obeys.takes(Chance::Decided(true), Some(own)));
     }
 
     #[test]
@@ -91,8 +146,8 @@ mod tests {
         for (trace, flag, expected) in
             [(low, true, true), (high, true, false), (low, false, false), (high, false, false)]
         {
-            assert_eq!(sampling.takes(Some(&sent(trace, flag)), trace, 0), expected);
+            assert_eq!(sampling.draws(Some(&sent(trace, flag)), trace, 0), expected);
         }
-        assert!(sampling.takes(None, high, 0), "its own share is for those that say nothing");
+        assert!(sampling.draws(None, high, 0), "its own share is for those that say nothing");
     }
 }

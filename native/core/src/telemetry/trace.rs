@@ -1,17 +1,23 @@
 //! The trace of one request: its context, and, where it is sampled, what its spans will say (semantic conventions for HTTP spans,
 //! version 1.23 and later; names that are not theirs begin with `sluicegate.`).
 
+mod question;
 mod written;
+
+pub use question::Question;
 
 use super::attributes::{MAX_TEXT, text};
 use super::collector::Collector;
 use super::context::{Context, Sent};
 use super::ids::{Ids, SpanId};
+use super::sampling::Chance;
 use crate::protobuf::Writer;
 use codec::Field;
-use route::ir::SpanSource;
+use route::ir::{Percentage, SpanSource};
+use route::table::Traces;
 use smallvec::SmallVec;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
@@ -21,6 +27,9 @@ const MAX_TRIES: usize = 16;
 
 /// Events of one request; what is beyond is counted.
 const MAX_MOMENTS: usize = 32;
+
+/// Questions about one request that have a span of their own; whoever is asked beyond is told the span of the request.
+const MAX_QUESTIONS: usize = 8;
 
 /// Methods that have a name in the conventions; others are `_OTHER`, so that clients make no series.
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
@@ -70,6 +79,7 @@ pub struct Ended<'e> {
 pub struct Trace {
     collector: Arc<Collector>,
     pub context: Context,
+    chance: Chance,
     spans: Option<Box<Spans>>,
 }
 
@@ -96,6 +106,7 @@ struct Spans {
     untold_tries: u64,
     moments: Vec<(Instant, &'static str, String, Option<&'static str>)>,
     untold_moments: u64,
+    questions: Vec<Rc<Question>>,
 }
 
 #[derive(Debug)]
@@ -110,17 +121,55 @@ struct Try {
 }
 
 impl Trace {
-    /// The trace that a request is part of: its client's, or a new one.
-    pub fn begin(collector: &Arc<Collector>, ids: &Ids, seen: &Seen<'_>) -> Self {
+    /// The trace that a request is part of: its client's, or a new one. `traces`: what its listener says of it.
+    pub fn begin(collector: &Arc<Collector>, ids: &Ids, seen: &Seen<'_>, traces: Traces) -> Self {
         let sent = Sent::read(seen.fields);
-        let trace = sent.as_ref().map_or_else(|| ids.trace(), |sent| sent.trace);
-        let sampled = collector.sampling.takes(sent.as_ref(), trace, ids.number());
+        let of = sent.as_ref().and_then(|sent| sent.of);
+        let trace = of.map_or_else(|| ids.trace(), |(trace, _)| trace);
+        let chance = collector.sampling.chance(sent.as_ref(), trace, ids.number());
+        let sampled = collector.sampling.takes(chance, traces.sampling);
+        let debug = sampled && collector.sampling.believes() && sent.as_ref().is_some_and(|sent| sent.debug);
         // A new one claims nothing that level 1 of the specification does not know.
-        let (parent, random, state) =
-            sent.map_or((None, false, String::new()), |sent| (Some(sent.parent), sent.random, sent.state));
-        let context = Context { trace, span: ids.span(), parent, sampled, random, state };
+        let (random, state) = sent.map_or((false, String::new()), |sent| (sent.random, sent.state));
+        let (parent, formats) = (of.map(|(_, parent)| parent), traces.formats);
+        let context = Context { trace, span: ids.span(), parent, sampled, debug, random, state, formats };
         let spans = sampled.then(|| Box::new(Spans::of(collector, seen)));
-        Self { collector: Arc::clone(collector), context, spans }
+        Self { collector: Arc::clone(collector), context, chance, spans }
+    }
+
+    /// Its rule says which share of its requests records; again is harmless. Nothing changes any more where somebody else has been
+    /// told whether it does. Returns whether it is to begin recording by [`Self::record`].
+    pub fn sample(&mut self, share: Percentage) -> bool {
+        if matches!(self.chance, Chance::Decided(_)) {
+            return false;
+        }
+        let sampled = self.collector.sampling.takes(self.chance, Some(share));
+        self.decide(sampled);
+        if !sampled {
+            self.spans = None;
+        }
+        sampled && self.spans.is_none()
+    }
+
+    /// Begin to record.
+    pub fn record(&mut self, seen: &Seen<'_>) {
+        self.spans = Some(Box::new(Spans::of(&self.collector, seen)));
+    }
+
+    fn decide(&mut self, sampled: bool) {
+        self.context.sampled = sampled;
+        self.chance = Chance::Decided(sampled);
+    }
+
+    /// Somebody is asked about it: its span, which whoever is asked is told as the parent of its own. `policy`: whose question it is.
+    pub fn begin_question(&mut self, ids: &Ids, policy: impl FnOnce() -> String) -> Rc<Question> {
+        // From now on others know it.
+        self.decide(self.context.sampled);
+        let spans = self.spans.as_mut().filter(|spans| spans.questions.len() < MAX_QUESTIONS);
+        let Some(spans) = spans else { return Rc::new(Question::unrecorded(&self.context)) };
+        let question = Rc::new(Question::recorded(&self.context, ids.span(), policy()));
+        spans.questions.push(Rc::clone(&question));
+        question
     }
 
     pub fn collector(&self) -> &Arc<Collector> {
@@ -178,8 +227,11 @@ impl Trace {
     pub fn end(&mut self, ended: &Ended<'_>) -> Option<(Vec<u8>, u64)> {
         let spans = self.spans.take()?;
         let mut written = Writer::default();
-        let count = 1 + spans.tries.len() as u64;
+        let mut count = 1 + spans.tries.len() as u64;
         self.write_server(&spans, ended, &mut written);
+        for each in &spans.questions {
+            count += u64::from(self.write_question(&spans, each, ended, &mut written));
+        }
         for each in &spans.tries {
             self.write_try(&spans, each, ended, &mut written);
         }
@@ -216,6 +268,7 @@ impl Spans {
             untold_tries: 0,
             moments: Vec::new(),
             untold_moments: 0,
+            questions: Vec::new(),
         }
     }
 }

@@ -190,6 +190,8 @@ impl Compiled {
             | ir::Policy::ClientTimeouts(_)
             | ir::Policy::ClientHttp2(_)
             | ir::Policy::ClientAccessLog(_)
+            | ir::Policy::ClientTracing(_)
+            | ir::Policy::FilterTelemetry(_)
             | ir::Policy::TelemetryTracing(_) => Judge::Nothing,
             ir::Policy::ClientAddress(address) => compiled(ClientAddressing::compile(address), Judge::Address),
             ir::Policy::ClientCertificateHeader(header) => Judge::CertificateHeader(CertificateHeader::compile(header)),

@@ -3,7 +3,7 @@
 //! A listener names what holds for its Gateway, its `ListenerSet` and itself, a rule what holds for its route and itself; each
 //! is merged already (`translate/policies/effective.py`, which says the rules). What is left is one step of the same merge.
 
-use crate::ir::{Policy, PolicyPlace, Stanza};
+use crate::ir::{Percentage, Policy, PolicyPlace, Stanza, TraceFormat};
 use crate::policy::{Compiled, Kept, Level, OwnedFields};
 use ahash::AHashMap;
 use std::sync::Arc;
@@ -18,8 +18,43 @@ pub struct Joined {
     pub preceding: usize,
     /// One of them cannot be honoured: what they hold for is refused.
     pub invalid: bool,
+    pub traces: Traces,
     /// What the owner of the table makes of it.
     pub kept: Kept,
+}
+
+/// What they say of traces, where there are any.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traces {
+    /// Which requests have spans, in place of what the policy of traces says.
+    pub sampling: Option<Percentage>,
+    pub formats: Formats,
+}
+
+/// How backends are told of a trace besides by `traceparent`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Formats {
+    /// By the one field of B3.
+    pub b3: bool,
+    /// By its several fields.
+    pub b3_multi: bool,
+}
+
+impl Traces {
+    fn of(policies: &[Arc<Compiled>]) -> Self {
+        let mut traces = Self::default();
+        for policy in policies.iter().filter(|policy| !policy.is_invalid()) {
+            match &policy.ir {
+                Policy::FilterTelemetry(filter) => traces.sampling = Some(filter.sampling),
+                Policy::ClientTracing(client) => {
+                    let has = |format| client.propagation.contains(&format);
+                    traces.formats = Formats { b3: has(TraceFormat::B3), b3_multi: has(TraceFormat::B3Multi) };
+                }
+                _ => {}
+            }
+        }
+        traces
+    }
 }
 
 impl Joined {
@@ -45,7 +80,9 @@ impl Joined {
             all.sort_by_key(|each| !precedes(each));
         }
         let (levels, policies): (Vec<_>, Vec<_>) = all.into_iter().unzip();
-        (!policies.is_empty()).then(|| Arc::new(Self { policies, levels, preceding, invalid, kept: Kept::default() }))
+        let traces = Traces::of(&policies);
+        let kept = Kept::default();
+        (!policies.is_empty()).then(|| Arc::new(Self { policies, levels, preceding, invalid, traces, kept }))
     }
 
     /// Fields that those may set who are asked before a rule is looked for.
@@ -185,8 +222,8 @@ fn renewed(before: Option<Arc<Joined>>, now: Option<Arc<Joined>>) -> Option<Arc<
 
 #[cfg(test)]
 mod tests {
-    use super::{Compiled, Joined, Joins};
-    use crate::ir::{ClientBody, Policy, PolicyPlace};
+    use super::{Compiled, Formats, Joined, Joins, Traces};
+    use crate::ir::{ClientBody, Percentage, Policy, PolicyPlace};
     use std::sync::Arc;
 
     fn body(id: &str, overrides: bool, off: bool) -> Arc<Compiled> {
@@ -219,6 +256,52 @@ mod tests {
             assert_eq!(joined(&named(listener), &named(rule)), expected, "{listener:?} {rule:?}");
         }
         assert_eq!(joined(&[Arc::clone(&above)], &[Arc::clone(&above)]), ["above"]);
+    }
+
+    /// A rule's share stands in place of its listener's; how backends are told is the listener's alone.
+    #[test]
+    fn what_is_said_of_traces() {
+        let compiled = |json: serde_json::Value| {
+            Arc::new(Compiled::of(serde_json::from_value(json).unwrap(), Vec::new(), Vec::new()))
+        };
+        let share = |id: &str, numerator: u32| {
+            let sampling = serde_json::json!({"numerator": numerator, "denominator": 100});
+            compiled(serde_json::json!({"type": "filter_telemetry", "id": id, "sampling": sampling}))
+        };
+        let told = |json: serde_json::Value| {
+            let id = "ClientPolicy/a/p/tracing";
+            compiled(serde_json::json!({"type": "client_tracing", "id": id, "propagation": json}))
+        };
+        let none = Traces::default();
+        for (listener, rule, own, of_rule) in [
+            (vec![], vec![], none, none),
+            (vec![share("l", 1)], vec![], (Some(1), false, false).into(), (Some(1), false, false).into()),
+            (vec![share("l", 1)], vec![share("r", 2)], (Some(1), false, false).into(), (Some(2), false, false).into()),
+            (
+                vec![told(serde_json::json!(["B3", "B3Multi"]))],
+                vec![share("r", 0)],
+                (None, true, true).into(),
+                (Some(0), true, true).into(),
+            ),
+            (
+                vec![told(serde_json::json!(["B3Multi"]))],
+                vec![],
+                (None, false, true).into(),
+                (None, false, true).into(),
+            ),
+        ] {
+            let traces =
+                |rule: &[Arc<Compiled>], place| Joined::of(&listener, rule, place).map_or(none, |joined| joined.traces);
+            assert_eq!(traces(&[], PolicyPlace::Listener), own, "{listener:?}");
+            assert_eq!(traces(&rule, PolicyPlace::HttpRule), of_rule, "{listener:?} {rule:?}");
+        }
+    }
+
+    impl From<(Option<u32>, bool, bool)> for Traces {
+        fn from((share, b3, b3_multi): (Option<u32>, bool, bool)) -> Self {
+            let sampling = share.map(|numerator| Percentage { numerator, denominator: 100 });
+            Self { sampling, formats: Formats { b3, b3_multi } }
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub use filter::{
     PreRouting, Respond, Rewrite,
 };
 pub use host::{HostTable, hostname_specificity};
-pub use join::{Joined, Joins, ListNumber};
+pub use join::{Formats, Joined, Joins, ListNumber, Traces};
 pub use l4::{L4Candidate, L4Rule, L4Table};
 pub use path::PathTable;
 pub use pattern::{PatternFacts, pattern_facts};
@@ -361,6 +361,17 @@ impl Listener {
     /// Who traces its requests.
     pub fn tracing(&self) -> Option<&Arc<Compiled>> {
         self.joins.as_ref()?.tracing()
+    }
+
+    /// What is said of the traces of its requests before it is known which rule takes them.
+    pub fn traces(&self) -> Traces {
+        self.policies().map_or_else(Traces::default, |joined| joined.traces)
+    }
+
+    /// What is said of the traces of a rule's requests, or of those that no rule takes.
+    pub fn traces_of(&self, rule: Option<&Rule>) -> Traces {
+        let joined = self.joins.as_ref().and_then(|joins| joins.of(rule.map_or(0, |rule| rule.policies)));
+        joined.map_or_else(Traces::default, |joined| joined.traces)
     }
 
     /// The policies that hold for the requests of one of its rules.

@@ -10,6 +10,7 @@ from sluicegate.testing.request import Connection, Request, RequestError
 from ..because import verdict_in_words
 from ..explanation import Explanation
 from ..timeouts_and_retries import retry_in_words, timeouts_in_words
+from ..tracing import tracing_in_words
 from ..used_backends import part_in_words, session_in_words
 from .asked import request_of
 from .facts import RouteDetail, RuleFacts
@@ -170,6 +171,8 @@ def _explained(moment: Moment, found: Explanation) -> Iterator[Child]:
         facts.append(("Timeouts", timeouts_in_words(found.timeouts)))
     if found.retry is not None and isinstance(found.request, Request):
         facts.append(("Retry", retry_in_words(found.retry, found.request.method)))
+    if found.tracing is not None:
+        facts.append(("Traced", tracing_in_words(found.tracing)))
     for said, because, origin in zip(decision.policies, found.because, found.origins, strict=True):
         word = tag("b", verdict_in_words(said), class_="bad" if said.verdict == "deny" else None)
         about = [f"{said.stanza} of {readable(said.policy)}: ", word, f": {because}" if because else None]

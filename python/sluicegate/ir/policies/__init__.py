@@ -99,12 +99,15 @@ from .rate_limit import (
 from .session_cookie import CookieSecure, SameSite, SessionCookieAttributes
 from .telemetry import (
     AttributeSpanSource,
+    ClientTracing,
+    FilterTelemetry,
     HeaderSpanSource,
     LiteralSpanSource,
     OtlpProtocol,
     SpanAttribute,
     TelemetryTracing,
     TraceCollector,
+    TraceFormat,
 )
 from .tls_versions import CipherSuite, TlsVersion, TlsVersions
 
@@ -143,6 +146,7 @@ __all__ = [
     "ClientLimitKey",
     "ClientTimeouts",
     "ClientTls",
+    "ClientTracing",
     "CookieCredential",
     "CookieKey",
     "CookieSecure",
@@ -157,6 +161,7 @@ __all__ = [
     "FilterCredential",
     "FilterErrorPages",
     "FilterFault",
+    "FilterTelemetry",
     "GrpcQuestion",
     "Hash",
     "HeaderCredential",
@@ -210,6 +215,7 @@ __all__ = [
     "TlsVersion",
     "TlsVersions",
     "TraceCollector",
+    "TraceFormat",
     "Underscores",
     "UriSan",
     "UserLimitKey",
@@ -230,6 +236,7 @@ Policy: TypeAlias = (
     | ClientHttp2
     | ClientBody
     | ClientAccessLog
+    | ClientTracing
     | RateLimits
     | AccessExempt
     | AccessCertificate
@@ -244,6 +251,7 @@ Policy: TypeAlias = (
     | FilterCredential
     | FilterBuffer
     | FilterErrorPages
+    | FilterTelemetry
     | TelemetryTracing
 )
 

@@ -8,7 +8,7 @@ from typing import ClassVar, TypeAlias
 
 from ..base import Base
 from ..http import Percentage
-from .base import Need, PolicyBase
+from .base import Need, PolicyBase, StanzaBase, Trait
 
 
 class OtlpProtocol(enum.Enum):
@@ -89,3 +89,34 @@ class TelemetryTracing(PolicyBase, frozen=True, kw_only=True, tag="telemetry_tra
             return ()
         secret = (("policy_secrets", self.collector.headers),) if self.collector.headers else ()
         return (("backends", self.collector.backend), *secret)
+
+
+class TraceFormat(enum.Enum):
+    """A form of a trace's context besides that of W3C: the one field `b3`, or `X-B3-TraceId` and its like."""
+
+    B3 = "B3"
+    B3_MULTI = "B3Multi"
+
+
+class ClientTracing(StanzaBase, frozen=True, kw_only=True, tag="client_tracing"):
+    """`ClientPolicy.spec.tracing`; `propagation`: how backends are told of a trace besides by `traceparent`."""
+
+    acts_on: ClassVar[frozenset[str]] = frozenset({"listener"})
+    kind: ClassVar[str] = "ClientPolicy"
+    stanza: ClassVar[str] = "tracing"
+
+    propagation: tuple[TraceFormat, ...] = ()
+
+    def of_traits(self) -> Iterable[tuple[str, Trait]]:
+        """All of it."""
+        return () if self.off else (("", "requests"),)
+
+
+class FilterTelemetry(StanzaBase, frozen=True, kw_only=True, tag="filter_telemetry"):
+    """`telemetry` of an HTTPFilter; `sampling`: in place of that of the policy of traces, where there is one."""
+
+    acts_on: ClassVar[frozenset[str]] = frozenset({"listener", "http_rule"})
+    kind: ClassVar[str] = "HTTPFilter"
+    stanza: ClassVar[str] = "telemetry"
+
+    sampling: Percentage = Percentage(numerator=0, denominator=1)

@@ -45,7 +45,8 @@ async fn asked(worker: &Worker, limit: Duration, http2: bool) -> Result<Heard, U
     let backend = generation.table.backends().next().unwrap();
     let route = Route { http2, ..Route::default() };
     let outbound = outbound(Body::None, false);
-    ask(worker, &MirrorTo { backend, route }, &Question { outbound, body: Bytes::new(), limit, most_kept: MOST }).await
+    let question = Question { outbound, body: Bytes::new(), limit, most_kept: MOST, trace: None };
+    ask(worker, &MirrorTo { backend, route }, &question).await
 }
 
 /// What an answer says that is heard: status, fields, body, trailers.
@@ -187,7 +188,8 @@ fn questions_over_http2() {
         let mut outbound = outbound(Body::None, false);
         outbound.head = b"POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 4\r\n\r\n".to_vec();
         outbound.framing = Framing::Length(4);
-        let question = Question { outbound, body: Bytes::from_static(b"text"), limit: LIMIT, most_kept: MOST };
+        let question =
+            Question { outbound, body: Bytes::from_static(b"text"), limit: LIMIT, most_kept: MOST, trace: None };
         ask(&worker, &to, &question).await.unwrap();
         assert_eq!(backend.asked(), ["POST / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 4\r\n\r\ntext"]);
     });

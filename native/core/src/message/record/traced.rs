@@ -5,11 +5,12 @@ use super::Entry;
 use crate::error::ErrorCode;
 use crate::message::head::{HttpVersion, Inbound};
 use crate::policy::State;
-use crate::telemetry::{Ended, Seen, SpanId, Trace, TryEnded};
+use crate::telemetry::{Ended, Question, Seen, SpanId, Trace, TryEnded};
 use route::ir::PathMatch;
 use route::policy::Compiled;
-use route::table::{Endpoint, Listener};
+use route::table::{Endpoint, Listener, Rule};
 use std::borrow::Cow;
+use std::rc::Rc;
 use tokio::time::Instant;
 
 impl Entry<'_> {
@@ -22,6 +23,26 @@ impl Entry<'_> {
         if self.trace.is_some() {
             return;
         }
+        let (ids, traces) = (&self.client.worker.ids, listener.traces());
+        let trace = self.seen(listener, inbound, |seen| Trace::begin(collector, ids, seen, traces));
+        self.trace = Some(Box::new(trace));
+    }
+
+    /// What its rule says of the trace, where it says something; again is harmless.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn sample_by_rule(&mut self, rule: &Rule, inbound: &Inbound<'_>) {
+        let (Some(listener), Some(mut trace)) = (self.listener, self.trace.take()) else { return };
+        if let Some(share) = listener.traces_of(Some(rule)).sampling
+            && trace.sample(share)
+        {
+            self.seen(listener, inbound, |seen| trace.record(seen));
+        }
+        self.trace = Some(trace);
+    }
+
+    /// What is seen of a request as it comes.
+    fn seen<T>(&self, listener: &Listener, inbound: &Inbound<'_>, then: impl FnOnce(&Seen<'_>) -> T) -> T {
         let client = self.client;
         let origin = client.origin(&inbound.fields, None).map(|address| address.to_string());
         let seen = Seen {
@@ -40,7 +61,13 @@ impl Entry<'_> {
             client: origin.as_deref().unwrap_or(&client.address_text),
             peer: (client.through.as_ref().map_or(client.address, |through| through.proxy), client.peer.port()),
         };
-        self.trace = Some(Box::new(Trace::begin(collector, &client.worker.ids, &seen)));
+        then(&seen)
+    }
+
+    /// Somebody is asked about the request; `policy`: by which part of a policy. `None`: nothing is traced.
+    pub fn begin_question(&mut self, policy: impl FnOnce() -> String) -> Option<Rc<Question>> {
+        let trace = self.trace.as_mut()?;
+        Some(trace.begin_question(&self.client.worker.ids, policy))
     }
 
     /// What goes on to backends; `None`: nothing is traced.

@@ -18,6 +18,7 @@ use super::marks::Mark;
 use super::verdicts::Word;
 use super::{Answered, Denial, Outcome, Pending, Running, State, StepResult};
 use crate::error::ErrorCode;
+use crate::telemetry::is_of_context;
 use codec::Field;
 use route::ir::{ExternalProtocol, ExternalService, Policy, SignIn};
 use route::policy::{AnswerField, Compiled, Facts, Judge, OfSuccess, Passage, QueryEdits, Removal, is_forwardable};
@@ -166,6 +167,16 @@ impl Ask {
     /// The method of the question.
     fn asked_by(&self) -> &str {
         if self.service.method.is_empty() { &self.method } else { &self.service.method }
+    }
+
+    /// Whose question it is, for traces.
+    pub fn policy(&self) -> String {
+        self.policy.as_deref().map_or_else(String::new, super::part_of)
+    }
+
+    /// Leave out what the client says of a trace: the service is told of ours. What the policy gives it stays.
+    pub fn without_context(&mut self) {
+        self.fields.retain(|(name, _)| !is_of_context(name));
     }
 
     /// What a client sent that the service is given.

@@ -1,8 +1,11 @@
 //! Traces as their receivers see them.
 
-use super::{Ended, Ids, MAX_MOMENTS, MAX_TRIES, Seen, Trace, TryEnded, host_and_port, path_of};
+use super::{
+    Ended, Ids, MAX_MOMENTS, MAX_QUESTIONS, MAX_TRIES, Percentage, Seen, Trace, TryEnded, host_and_port, path_of,
+};
 use crate::telemetry::samples::{Received, collector, spans};
 use codec::Field;
+use route::table::{Formats, Traces};
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -48,7 +51,7 @@ fn endpoint(last: u8) -> SocketAddr {
 
 fn traced(more: &Value, seen: &Seen<'_>, then: impl FnOnce(&mut Trace, &Ids), ended: &Ended<'_>) -> Vec<Received> {
     let ids = Ids::default();
-    let mut trace = Trace::begin(&collector(more), &ids, seen);
+    let mut trace = Trace::begin(&collector(more), &ids, seen, Traces::default());
     then(&mut trace, &ids);
     let (octets, count) = trace.end(ended).unwrap();
     let found = spans(&octets);
@@ -228,8 +231,8 @@ fn much_of_everything() {
 fn what_is_not_sampled_is_not_recorded() {
     let (ids, nobody) = (Ids::default(), json!({"sampling": {"numerator": 0, "denominator": 1}}));
     let fields = [PARENT];
-    let mut trace = Trace::begin(&collector(&nobody), &ids, &seen("GET", b"/", &fields));
-    assert!(!trace.is_recorded() && trace.context.to_parent().ends_with(b"-00"));
+    let mut trace = Trace::begin(&collector(&nobody), &ids, &seen("GET", b"/", &fields), Traces::default());
+    assert!(!trace.is_recorded() && trace.context.to_fields()[0].value.ends_with(b"-00"));
     assert_eq!(&trace.context.trace.hex(), b"4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!(trace.begin_try(&ids, endpoint(1), Instant::now(), url), None);
     trace.moment("policy.passed", || panic!("nobody asks"), None);
@@ -240,7 +243,7 @@ fn what_is_not_sampled_is_not_recorded() {
 fn times_go_forward() {
     let started = Instant::now();
     let seen = Seen { started, ..seen("GET", b"/", &[]) };
-    let mut trace = Trace::begin(&collector(&json!({})), &Ids::default(), &seen);
+    let mut trace = Trace::begin(&collector(&json!({})), &Ids::default(), &seen, Traces::default());
     let early = Ended { at: started.checked_sub(Duration::from_secs(1)).unwrap(), ..ended(200, None) };
     assert_eq!(spans(&trace.end(&early).unwrap().0).len(), 1);
 }
@@ -267,4 +270,129 @@ fn parts_of_heads() {
     ] {
         assert_eq!(host_and_port(authority), (host.to_owned(), port));
     }
+}
+
+/// A share of a rule changes what was drawn, once, and nothing once somebody else was told.
+#[test]
+fn the_share_of_a_rule() {
+    let share = |numerator| Percentage { numerator, denominator: 100 };
+    let seen = seen("GET", b"/", &[]);
+    let begin = |more: &Value, sampling| {
+        let traces = Traces { sampling, ..Traces::default() };
+        Trace::begin(&collector(more), &Ids::default(), &seen, traces)
+    };
+    let none = json!({"sampling": {"numerator": 0, "denominator": 1}});
+    // Its listener's stands in place of the policy's.
+    assert!(begin(&none, Some(share(100))).is_recorded() && !begin(&json!({}), Some(share(0))).is_recorded());
+    let mut more = begin(&none, None);
+    assert!(more.sample(share(100)) && more.context.sampled);
+    more.record(&seen);
+    assert!(!more.sample(share(100)) && !more.sample(share(0)), "once is enough");
+    assert_eq!(spans(&more.end(&ended(200, None)).unwrap().0).len(), 1);
+    let mut less = begin(&json!({}), None);
+    assert!(!less.sample(share(0)) && !less.context.sampled && !less.is_recorded());
+    let mut told = begin(&json!({}), None);
+    told.begin_question(&Ids::default(), || "external of AccessPolicy/a/p".to_owned());
+    assert!(!told.sample(share(0)) && told.context.sampled && told.is_recorded());
+    let mut told = begin(&none, None);
+    told.begin_question(&Ids::default(), String::new);
+    assert!(!told.sample(share(100)) && !told.context.sampled);
+}
+
+/// Of a client that is believed alone somebody else is told that it debugs.
+#[test]
+fn who_debugs() {
+    let field = Field { name: b"b3", value: b"d" };
+    let parent =
+        json!({"sampling": {"numerator": 0, "denominator": 1}, "parent_sampling": {"numerator": 1, "denominator": 1}});
+    let ids = Ids::default();
+    let traces = Traces { formats: Formats { b3: true, b3_multi: false }, ..Traces::default() };
+    for (policy, sampled, debug) in [(json!({}), true, false), (parent, true, true)] {
+        let trace = Trace::begin(&collector(&policy), &ids, &seen("GET", b"/", &[field]), traces);
+        assert_eq!((trace.context.sampled, trace.context.debug), (sampled, debug), "{policy}");
+        let said = trace.context.to_fields();
+        let last = String::from_utf8(said[1].value.clone()).unwrap();
+        assert_eq!((said[1].name, last.ends_with("-d")), ("b3", debug));
+        assert_eq!(trace.context.parent, None, "it says nothing but that");
+    }
+}
+
+/// What is asked about a request has a span of its own, as a try has; what nobody was asked has none.
+#[test]
+fn questions_have_spans() {
+    let ids = Ids::default();
+    let ask = |trace: &mut Trace, how: Option<(TryEnded, Option<u32>)>| {
+        let question = trace.begin_question(&ids, || "external of AccessPolicy/a/p".to_owned());
+        question.begin("POST", || "http://auth.test/check".to_owned());
+        question.asks(endpoint(9));
+        if let Some((how, grpc)) = how {
+            question.end(how, grpc);
+        }
+        String::from_utf8(question.fields()[0].value.clone()).unwrap()
+    };
+    let mut told = Vec::new();
+    let all = traced(
+        &json!({}),
+        &seen("GET", b"/", &[PARENT]),
+        |trace, _| {
+            let said = |status, error| TryEnded { status, error };
+            told.push(ask(trace, Some((said(200, None), Some(0)))));
+            told.push(ask(trace, Some((said(200, None), Some(7)))));
+            told.push(ask(trace, Some((said(403, None), None))));
+            told.push(ask(trace, Some((said(0, Some("auth_unavailable")), None))));
+            told.push(ask(trace, None));
+            // Nobody was asked.
+            trace.begin_question(&ids, String::new);
+        },
+        &ended(499, Some("client_gone")),
+    );
+    let [server, questions @ ..] = &all[..] else { panic!("{all:?}") };
+    let outline: Vec<_> = questions
+        .iter()
+        .map(|it| (it.attribute("http.response.status_code"), it.attribute("error.type"), it.failed))
+        .collect();
+    let expected = [
+        ("200", "", false),
+        ("200", "7", true),
+        ("403", "403", true),
+        ("", "auth_unavailable", true),
+        ("", "client_gone", true),
+    ];
+    assert_eq!(outline, expected);
+    assert_eq!(questions[1].attribute("rpc.grpc.status_code"), "7");
+    for (question, told) in questions.iter().zip(&told) {
+        assert_eq!((question.kind, question.name.as_str(), &question.parent), (3, "POST", &server.span));
+        let span = question.span.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        assert_eq!(told, &format!("00-4bf92f3577b34da6a3ce929d0e0e4736-{span}-01"));
+        for (key, value) in [
+            ("http.request.method", "POST"),
+            ("url.full", "http://auth.test/check"),
+            ("server.address", "10.0.0.9"),
+            ("sluicegate.policy", "external of AccessPolicy/a/p"),
+        ] {
+            assert_eq!(question.attribute(key), value, "{key}");
+        }
+    }
+}
+
+/// More questions than have a span tell the request's.
+#[test]
+fn questions_have_an_end() {
+    let ids = Ids::default();
+    let mut last = String::new();
+    let all = traced(
+        &json!({}),
+        &seen("GET", b"/", &[]),
+        |trace, _| {
+            for _ in 0..MAX_QUESTIONS + 3 {
+                let question = trace.begin_question(&ids, String::new);
+                question.begin("BREW", String::new);
+                last = String::from_utf8(question.fields()[0].value[36..52].to_vec()).unwrap();
+            }
+            assert_eq!(last.as_bytes(), trace.context.span.hex());
+        },
+        &ended(200, None),
+    );
+    assert_eq!(all.len(), 1 + MAX_QUESTIONS);
+    assert_eq!((all[1].name.as_str(), all[1].attribute("http.request.method_original")), ("HTTP", "BREW"));
 }

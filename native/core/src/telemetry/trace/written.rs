@@ -3,13 +3,27 @@
 use super::{Ended, Spans, Trace, Try, TryEnded};
 use crate::protobuf::Writer;
 use crate::telemetry::attributes::Value;
+use crate::telemetry::ids::SpanId;
 use crate::telemetry::span::{Kind, Moment, Span};
 use route::ir::SpanSource;
 use smallvec::SmallVec;
+use std::net::SocketAddr;
 use tokio::time::Instant;
 
 /// Attributes of a span, as far as they need no memory.
 type Attributes<'s> = SmallVec<[(&'s str, Value<'s>); 32]>;
+
+/// What a span of kind CLIENT is about.
+pub(super) struct Asked<'s> {
+    pub span: SpanId,
+    pub method: &'static str,
+    pub url: &'s str,
+    pub to: Option<SocketAddr>,
+    pub grpc_status: Option<u32>,
+    pub begun: Instant,
+    pub ended: Instant,
+    pub how: TryEnded,
+}
 
 impl Trace {
     pub(super) fn write_server(&self, spans: &Spans, ended: &Ended<'_>, written: &mut Writer) {
@@ -90,24 +104,58 @@ impl Trace {
     pub(super) fn write_try(&self, spans: &Spans, each: &Try, ended: &Ended<'_>, written: &mut Writer) {
         // Who was cancelled under it was so by its end.
         let (at, how) = each.ended.unwrap_or((ended.at, TryEnded { status: 0, error: ended.error }));
-        let (address, status_text) = (each.to.ip().to_canonical().to_string(), how.status.to_string());
         let mut attributes = spans.common();
-        attributes.extend([
-            ("url.full", Value::Text(&each.url)),
-            ("server.address", Value::Text(&address)),
-            ("server.port", Value::Number(each.to.port().into())),
-            ("network.peer.address", Value::Text(&address)),
-            ("network.peer.port", Value::Number(each.to.port().into())),
-        ]);
         if each.number > 0 {
             attributes.push(("http.request.resend_count", Value::Number(each.number)));
+        }
+        let asked = Asked {
+            span: each.span,
+            method: spans.method,
+            url: &each.url,
+            to: Some(each.to),
+            grpc_status: None,
+            begun: each.begun,
+            ended: at,
+            how,
+        };
+        self.write_client(spans, &asked, &attributes, written);
+    }
+
+    /// A span of kind CLIENT; `more`: attributes that it has besides.
+    pub(super) fn write_client(
+        &self,
+        spans: &Spans,
+        asked: &Asked<'_>,
+        more: &[(&str, Value<'_>)],
+        written: &mut Writer,
+    ) {
+        let how = asked.how;
+        let address = asked.to.map(|to| to.ip().to_canonical().to_string());
+        let (status_text, grpc_text) = (how.status.to_string(), asked.grpc_status.unwrap_or_default().to_string());
+        let mut attributes = Attributes::from_slice(more);
+        attributes.push(("url.full", Value::Text(asked.url)));
+        if let (Some(to), Some(address)) = (asked.to, &address) {
+            attributes.extend([
+                ("server.address", Value::Text(address)),
+                ("server.port", Value::Number(to.port().into())),
+                ("network.peer.address", Value::Text(address)),
+                ("network.peer.port", Value::Number(to.port().into())),
+            ]);
         }
         if how.status != 0 {
             attributes.push(("http.response.status_code", Value::Number(how.status.into())));
         }
-        let failed = how.error.is_some() || how.status >= 400;
-        if failed {
-            attributes.push(("error.type", Value::Text(how.error.unwrap_or(&status_text))));
+        if let Some(status) = asked.grpc_status {
+            attributes.push(("rpc.grpc.status_code", Value::Number(status.into())));
+        }
+        let error = match (how.error, asked.grpc_status) {
+            (Some(error), _) => Some(error),
+            _ if how.status >= 400 => Some(status_text.as_str()),
+            (None, Some(status)) if status != 0 => Some(grpc_text.as_str()),
+            _ => None,
+        };
+        if let Some(error) = error {
+            attributes.push(("error.type", Value::Text(error)));
         }
         let of_request = [
             ("url.path", Value::Text(&spans.path)),
@@ -117,17 +165,17 @@ impl Trace {
         self.add_own(spans, &mut attributes, &of_request);
         let span = Span {
             trace: self.context.trace,
-            id: each.span,
+            id: asked.span,
             parent: Some(self.context.span),
             state: &self.context.state,
             // Its parent is of this process.
             flags: u32::from(self.context.sampled) | 0x100,
-            name: if spans.method == "_OTHER" { "HTTP" } else { spans.method },
+            name: if asked.method == "_OTHER" { "HTTP" } else { asked.method },
             kind: Kind::Client,
-            begun: spans.at(each.begun),
-            ended: spans.at(at),
+            begun: spans.at(asked.begun),
+            ended: spans.at(asked.ended),
             attributes: &attributes,
-            failed,
+            failed: error.is_some(),
         };
         span.write(std::iter::empty(), 0, written);
     }

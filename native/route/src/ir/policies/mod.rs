@@ -136,6 +136,7 @@ policies! {
     ClientHttp2,
     ClientBody,
     ClientAccessLog,
+    ClientTracing,
     RateLimits,
     AccessExempt,
     AccessCertificate,
@@ -150,6 +151,7 @@ policies! {
     FilterCredential,
     FilterBuffer,
     FilterErrorPages,
+    FilterTelemetry,
     TelemetryTracing,
 }
 

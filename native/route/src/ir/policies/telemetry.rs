@@ -77,6 +77,53 @@ pub enum SpanSource {
     },
 }
 
+/// `ClientPolicy.spec.tracing`: what is said of a trace to backends, where the listener is traced at all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientTracing {
+    /// `ClientPolicy/<namespace>/<name>/tracing`.
+    pub id: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overrides: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub off: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub invalid: bool,
+    /// Besides `traceparent`.
+    #[serde(default)]
+    pub propagation: Vec<TraceFormat>,
+}
+
+super::stanza!(ClientTracing of "ClientPolicy", "tracing", [Listener], tightens: false);
+
+/// A form of a trace's context besides that of W3C.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TraceFormat {
+    /// The one field `b3`.
+    B3,
+    /// `X-B3-TraceId` and its like.
+    B3Multi,
+}
+
+/// `telemetry` of an `HTTPFilter`: of which requests of its rule or listener there are spans. Its id is that of who has it, and
+/// `/telemetry`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilterTelemetry {
+    pub id: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overrides: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub off: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub invalid: bool,
+    /// In place of [`TelemetryTracing::sampling`].
+    #[serde(default = "none")]
+    pub sampling: Percentage,
+}
+
+super::stanza!(FilterTelemetry of "HTTPFilter", "telemetry", [Listener, HttpRule], tightens: false);
+
 fn none() -> Percentage {
     Percentage { numerator: 0, denominator: 1 }
 }

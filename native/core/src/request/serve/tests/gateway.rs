@@ -41,20 +41,25 @@ pub struct Gateway {
 impl Gateway {
     /// Of rules whose backend, and whose service, says these. `steps`: of every request whose rule has no policies of its own.
     pub async fn says(app: &[&str], auth: &[&str], steps: Vec<Step>) -> Self {
-        Self::start(app, auth, steps, &json!({}), None).await
+        Self::start(app, auth, steps, &json!({}), &[]).await
     }
 
     /// One whose listener is traced by a policy.
     pub async fn traced(app: &[&str], auth: &[&str], policy: Value) -> Self {
-        Self::start(app, auth, Vec::new(), &json!({}), Some(policy)).await
+        Self::start(app, auth, Vec::new(), &json!({}), &[policy]).await
+    }
+
+    /// The same, with other policies of the listener.
+    pub async fn traced_by(app: &[&str], auth: &[&str], policies: &[Value]) -> Self {
+        Self::start(app, auth, Vec::new(), &json!({}), policies).await
     }
 
     /// One whose requests wait for steps alone; `timeouts`: of the rule.
     pub async fn waits(steps: Vec<Step>, timeouts: &Value) -> Self {
-        Self::start(&[], &[], steps, timeouts, None).await
+        Self::start(&[], &[], steps, timeouts, &[]).await
     }
 
-    async fn start(app: &[&str], auth: &[&str], steps: Vec<Step>, timeouts: &Value, traced: Option<Value>) -> Self {
+    async fn start(app: &[&str], auth: &[&str], steps: Vec<Step>, timeouts: &Value, listener: &[Value]) -> Self {
         let app = Backend::start(app.iter().copied()).await;
         let auth = Backend::start(auth.iter().copied()).await;
         let endpoint = |id: &str, backend: &Backend| {
@@ -71,7 +76,7 @@ impl Gateway {
         let page = json!({"statuses": [{"first": 500, "last": 599}],
             "content": {"type": "body", "content_type": "text/plain", "body": "sorry"}});
         let service = json!({"protocol": "http", "backend": "auth", "timeout_ms": 5000, "forward_body_bytes": 5});
-        let listener_policies: Vec<_> = traced.iter().map(|policy| policy["id"].clone()).collect();
+        let listener_policies: Vec<_> = listener.iter().map(|policy| policy["id"].clone()).collect();
         let mut transaction = json!({"version": route::ir::VERSION, "generation": 1, "full": true, "upsert": {
             "listeners": [{"id": "l", "gateway": "a/g", "port": 80, "bind_port": 80, "protocol": "HTTP",
                 "policies": listener_policies}],
@@ -79,7 +84,9 @@ impl Gateway {
             "endpoints": [endpoint("app", &app), endpoint("auth", &auth)],
             "policies": [
                 {"type": "filter_error_pages", "id": "pages/errorPages", "pages": [page]},
-                {"type": "access_external", "id": "AccessPolicy/a/p/external", "service": service}],
+                {"type": "access_external", "id": "AccessPolicy/a/p/external", "service": service},
+                {"type": "filter_telemetry", "id": "always/telemetry", "sampling": {"numerator": 1, "denominator": 1}},
+                {"type": "filter_telemetry", "id": "never/telemetry", "sampling": {"numerator": 0, "denominator": 1}}],
             "http_rules": [
                 rule("/app", json!({"backends": to("app"), "timeouts": timeouts})),
                 rule("/empty", json!({"backends": to("empty")})),
@@ -87,12 +94,14 @@ impl Gateway {
                 rule("/paged", json!({"backends": to("app"), "policies": ["pages/errorPages"]})),
                 rule("/paged/empty", json!({"backends": to("empty"), "policies": ["pages/errorPages"]})),
                 rule("/asked", json!({"backends": to("app"), "policies": ["AccessPolicy/a/p/external"]})),
+                rule("/always", json!({"backends": to("app"), "policies": ["always/telemetry"]})),
+                rule("/never", json!({"backends": to("app"), "policies": ["never/telemetry"]})),
+                rule("/never/asked", json!({"backends": to("app"),
+                    "policies": ["never/telemetry", "AccessPolicy/a/p/external"]})),
                 rule("/retried", json!({"backends": to("app"), "retry": {"attempts": 3, "codes": [503], "backoff_ms": 1}})),
                 rule("/edited", json!({"backends": to("app"),
                     "filters": [{"type": "request_headers", "remove": ["traceparent"]}]}))]}});
-        if let Some(policy) = traced {
-            transaction["upsert"]["policies"].as_array_mut().unwrap().push(policy);
-        }
+        transaction["upsert"]["policies"].as_array_mut().unwrap().extend_from_slice(listener);
         let table = State::default().apply(serde_json::from_value(transaction).unwrap(), &NoTags).unwrap();
         prepare(&table, &Table::default(), None, &KeySets::default());
         let chain = (!steps.is_empty()).then(|| Arc::new(Chain::new(steps)));

@@ -159,3 +159,159 @@ fn nothing_is_traced_unasked() {
         assert_eq!((told, spans.len()), (vec![format!("00-{TRACE}-00f067aa0ba902b7-01")], 0));
     });
 }
+
+/// A field of a head that was sent; empty: there is none, and never more than one.
+fn field<'h>(head: &'h str, name: &str) -> &'h str {
+    let named = |line: &&str| line.split_once(": ").is_some_and(|(known, _)| known.eq_ignore_ascii_case(name));
+    let mut all = head.lines().filter(named);
+    let only = all.next().and_then(|line| line.split_once(": ")).map_or("", |(_, value)| value);
+    assert_eq!(all.next(), None, "{head}");
+    only
+}
+
+const B3: &str = "b3: 4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1-05e3ac9a4f6e3b90";
+const SEVERAL: &str = "X-B3-TraceId: a3ce929d0e0e4736, X-B3-SpanId: 00f067aa0ba902b7, X-B3-Sampled: 1, \
+    X-B3-ParentSpanId: 05e3ac9a4f6e3b90";
+
+fn b3_to(listener: &Value) -> Value {
+    json!({"type": "client_tracing", "id": "ClientPolicy/a/p/tracing", "propagation": listener})
+}
+
+/// The trace of a client that speaks B3 goes on; what it sent goes to nobody but as we write it.
+#[test]
+fn contexts_of_b3() {
+    let nobody = json!({"sampling": {"numerator": 0, "denominator": 1}});
+    let padded = "0000000000000000a3ce929d0e0e4736";
+    for (head, trace_id) in [
+        (format!("GET /app, {B3}"), TRACE),
+        (format!("GET /app, {SEVERAL}"), padded),
+        (format!("GET /app, {B3}, {SEVERAL}"), TRACE),
+        (format!("GET /app, {B3}-more"), ""),
+        (format!("GET /app, {SENT}-01, b3: 0"), TRACE),
+        (format!("GET /app, traceparent: 00-0-0-01, {SEVERAL}"), ""),
+    ] {
+        run(false, async {
+            let gateway = Gateway::traced_by(&[OK], &[], &[traced(&nobody), b3_to(&json!([]))]).await;
+            let (told, spans) = trace(&gateway, &head).await;
+            assert_eq!(told[0][3..35] == *trace_id, !trace_id.is_empty(), "{head} {told:?}");
+            assert!(told[0].ends_with("-00") && spans.is_empty());
+            let asked = gateway.app.asked()[0].to_ascii_lowercase();
+            assert!(!asked.contains("\r\nb3") && !asked.contains("x-b3"), "{head}: {asked}");
+        });
+    }
+}
+
+/// Each form names the span of the try, and the same trace.
+#[test]
+fn what_is_told_by_b3() {
+    for formats in [json!([]), json!(["B3"]), json!(["B3Multi"]), json!(["B3", "B3Multi"])] {
+        run(false, async {
+            let app = [UNAVAILABLE, OK];
+            let gateway = Gateway::traced_by(&app, &[], &[traced(&json!({})), b3_to(&formats)]).await;
+            let head = format!("GET /retried, {SENT}-00, b3: 0, {SEVERAL}");
+            let (told, spans) = trace(&gateway, &head).await;
+            assert_eq!((told.len(), spans.len()), (2, 3));
+            for (asked, span) in gateway.app.asked().iter().zip(&spans[1..]) {
+                let span = hex(&span.span);
+                let has = |format: &str| formats.as_array().unwrap().contains(&json!(format));
+                let (one, several) = (has("B3"), has("B3Multi"));
+                let expected = |is: bool, value: String| if is { value } else { String::new() };
+                assert_eq!(field(asked, "traceparent"), format!("00-{TRACE}-{span}-01"));
+                assert_eq!(field(asked, "b3"), expected(one, format!("{TRACE}-{span}-1")));
+                assert_eq!(field(asked, "x-b3-traceid"), expected(several, TRACE.to_owned()));
+                assert_eq!(field(asked, "x-b3-spanid"), expected(several, span));
+                assert_eq!(field(asked, "x-b3-sampled"), expected(several, "1".to_owned()));
+                assert_eq!((field(asked, "x-b3-parentspanid"), field(asked, "x-b3-flags")), ("", ""));
+            }
+        });
+    }
+}
+
+/// Without a policy of traces nothing is written, and what a client sent goes on.
+#[test]
+fn b3_where_nothing_is_traced() {
+    run(false, async {
+        let gateway = Gateway::traced_by(&[OK], &[], &[b3_to(&json!(["B3", "B3Multi"]))]).await;
+        trace(&gateway, &format!("GET /app, {SEVERAL}")).await;
+        let asked = &gateway.app.asked()[0];
+        assert_eq!((field(asked, "x-b3-traceid"), field(asked, "b3")), ("a3ce929d0e0e4736", ""));
+    });
+}
+
+/// A rule says of which of its requests there are spans, in place of its listener and of the policy.
+#[test]
+fn the_share_of_a_rule() {
+    let nobody = json!({"sampling": {"numerator": 0, "denominator": 1}});
+    let obeyed = json!({"parent_sampling": {"numerator": 1, "denominator": 1}});
+    let of_listener = |numerator: u32| json!({"type": "filter_telemetry", "id": "l/telemetry", "sampling": {"numerator": numerator, "denominator": 1}});
+    for (policy, listener, head, recorded) in [
+        (json!({}), None, "GET /never", false),
+        (nobody.clone(), None, "GET /always", true),
+        (nobody.clone(), Some(1), "GET /app", true),
+        (nobody.clone(), Some(1), "GET /none", true),
+        (nobody.clone(), Some(1), "GET /never", false),
+        (json!({}), Some(0), "GET /always", true),
+        (json!({}), Some(0), "GET /app", false),
+        (json!({}), Some(0), "GET /none", false),
+        // Who is believed is obeyed all the same.
+        (obeyed.clone(), None, &format!("GET /never, {SENT}-01"), true),
+        (obeyed.clone(), None, &format!("GET /always, {SENT}-00"), false),
+        (obeyed, None, "GET /never", false),
+        (json!({}), None, &format!("GET /never, {SENT}-01"), false),
+    ] {
+        run(false, async {
+            let policies: Vec<_> = std::iter::once(traced(&policy)).chain(listener.map(of_listener)).collect();
+            let gateway = Gateway::traced_by(&[OK], &[], &policies).await;
+            let (told, spans) = trace(&gateway, head).await;
+            assert_eq!(!spans.is_empty(), recorded, "{policy} {listener:?} {head}");
+            if let Some(told) = told.first() {
+                assert_eq!(told.ends_with("-01"), recorded, "{head}");
+            }
+        });
+    }
+}
+
+/// Who is asked is told of the trace, as the parent of its own spans the question, and of nothing that the client said.
+#[test]
+fn who_is_asked_is_told() {
+    run(false, async {
+        let no = "HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n";
+        let policies = [traced(&json!({})), b3_to(&json!(["B3"]))];
+        let gateway = Gateway::traced_by(&[OK], &[OK, no], &policies).await;
+        let head = format!("GET /asked, {SENT}-00, tracestate: v=1, b3: 0");
+        let (told, spans) = trace(&gateway, &head).await;
+        let [server, question, attempt] = &spans[..] else { panic!("{spans:?}") };
+        assert_eq!((question.kind, question.name.as_str(), &question.parent), (3, "GET", &server.span));
+        let asked = &gateway.auth.asked()[0];
+        assert_eq!(field(asked, "traceparent"), format!("00-{TRACE}-{}-01", hex(&question.span)));
+        assert_eq!(field(asked, "tracestate"), "v=1");
+        assert_eq!(field(asked, "b3"), format!("{TRACE}-{}-1", hex(&question.span)));
+        assert_eq!(told, [format!("00-{TRACE}-{}-01", hex(&attempt.span))]);
+        for (key, value) in [
+            ("http.response.status_code", "200"),
+            ("sluicegate.policy", "external of AccessPolicy/a/p"),
+            ("url.full", "http://a.test/asked"),
+            ("error.type", ""),
+        ] {
+            assert_eq!(question.attribute(key), value, "{key}");
+        }
+        assert_eq!(question.attribute("server.port"), gateway.auth.address.port().to_string());
+        let (_, spans) = trace(&gateway, "GET /asked").await;
+        assert_eq!((spans.len(), spans[1].attribute("error.type"), spans[1].failed), (2, "403", true));
+    });
+}
+
+/// One that is not recorded is told the span of the request; without traces nobody is told anything.
+#[test]
+fn who_is_asked_about_what_is_not_recorded() {
+    run(false, async {
+        let gateway = Gateway::traced(&[OK], &[OK], traced(&json!({}))).await;
+        let (told, spans) = trace(&gateway, &format!("GET /never/asked, {SENT}-01")).await;
+        let asked = field(&gateway.auth.asked()[0], "traceparent").to_owned();
+        assert_eq!((spans.len(), &told), (0, &vec![asked.clone()]));
+        assert!(asked.starts_with(&format!("00-{TRACE}-")) && asked.ends_with("-00"));
+        let untraced = Gateway::says(&[OK], &[OK], Vec::new()).await;
+        trace(&untraced, &format!("GET /asked, {SENT}-01")).await;
+        assert_eq!(field(&untraced.auth.asked()[0], "traceparent"), "");
+    });
+}

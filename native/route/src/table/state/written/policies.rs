@@ -22,6 +22,9 @@ pub(in crate::table::state) fn check_policy(policy: &ir::Policy) -> Result<(), S
         ir::Policy::ExternalAuth(policy) => check_service(&policy.service)?,
         ir::Policy::AccessExternal(policy) => policy.service.as_deref().map_or(Ok(()), check_service)?,
         ir::Policy::TelemetryTracing(policy) => check_tracing(policy)?,
+        ir::Policy::FilterTelemetry(filter) if filter.sampling.denominator == 0 => {
+            return Err("sampling.denominator: 0 parts make no whole".to_owned());
+        }
         ir::Policy::FilterErrorPages(policy) => {
             for (index, page) in policy.pages.iter().enumerate() {
                 check_page(page).map_err(|(field, reason)| format!("pages[{index}].{field}: {reason}"))?;
@@ -240,6 +243,12 @@ mod tests {
             ("filter_error_pages", elsewhere("/a"), None),
             ("filter_error_pages", elsewhere("a"), Some("pages[0].content.path: ")),
             ("filter_error_pages", elsewhere("/a b"), Some("pages[0].content.path: ")),
+            ("filter_telemetry", json!({"sampling": {"numerator": 0, "denominator": 1}}), None),
+            (
+                "filter_telemetry",
+                json!({"sampling": {"numerator": 0, "denominator": 0}}),
+                Some("sampling.denominator: "),
+            ),
             ("client_certificate_header", json!({"header": "x-cert"}), None),
             ("client_certificate_header", json!({"header": "x cert"}), Some("header: ")),
             ("client_certificate_header", json!({"header": "", "off": true}), None),
