@@ -168,6 +168,7 @@ STANZAS: tuple[Callable[[dict[str, Any]], st.SearchStrategy[ir.StanzaBase]], ...
         lines=st.sampled_from(ir.LogLines),
         sample=st.builds(ir.LogSample, numerator=st.integers(0, 2), denominator=st.just(2)),
     ),
+    lambda head: st.builds(ir.ClientTracing, **head, propagation=st.sampled_from(((), (ir.TraceFormat.B3,)))),
     lambda head: st.builds(ir.RateLimits, **head, limits=st.sampled_from(((), (LIMIT,), (LIMIT, AT_ONCE)))),
     _exempt,
     lambda head: st.builds(
@@ -223,6 +224,9 @@ STANZAS: tuple[Callable[[dict[str, Any]], st.SearchStrategy[ir.StanzaBase]], ...
     ),
     lambda head: st.builds(ir.FilterBuffer, **head, max_bytes=st.sampled_from((4, 5, 100))),
     lambda head: st.builds(ir.FilterErrorPages, **head, pages=st.sampled_from(((), (PAGE,)))),
+    lambda head: st.builds(
+        ir.FilterTelemetry, **head, sampling=st.sampled_from((ir.Percentage(numerator=0, denominator=1),))
+    ),
 )
 #: Fields of requests.
 SENT: tuple[st.SearchStrategy[tuple[str, str]], ...] = (

@@ -14,7 +14,7 @@ use crate::message::record::Entry;
 use crate::message::response_filters::ResponseEdits;
 use crate::message::session::Session;
 use crate::policy::Chain;
-use crate::telemetry::{Context, REMOVED};
+use crate::telemetry::{Context, REMOVED, is_of_context};
 use crate::upstream::{Among, Load, RoutePolicy};
 use crate::worker::Generation;
 use codec::Field;
@@ -154,11 +154,13 @@ pub fn select<'g>(
     }))
 }
 
-/// Tell the backend of the trace that its request is part of, in place of what the client said of one. Filters may edit that.
+/// Tell the backend of the trace that its request is part of, in place of what the client said of one, and of what who was asked
+/// about the request did: some answer by the fields that they were asked with. Filters may edit that.
 #[cold]
 #[inline(never)]
 fn go_on(context: &Context, passage: &mut Passage<'_>) {
     passage.removed.extend(&REMOVED);
+    passage.forward.retain(|(name, _)| !is_of_context(name.as_bytes()));
     passage.forward.extend(context.to_fields().into_iter().map(|said| (Cow::Borrowed(said.name), said.value)));
 }
 

@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_one_field() {
-        let padded = format!("{:0>32}", SHORT);
+        let padded = format!("{SHORT:0>32}");
         for (value, trace, sampled, debug) in [
             (format!("{TRACE}-{SPAN}-1-{PARENT}"), TRACE, Some(true), false),
             (format!("{TRACE}-{SPAN}-0"), TRACE, Some(false), false),
@@ -260,12 +260,12 @@ mod tests {
     /// `traceparent` counts, also one that is none; of B3 the one field does.
     #[test]
     fn which_form_counts() {
-        let parent = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let single = format!("{TRACE}-{SPAN}-0");
         let several = [("x-b3-traceid", SHORT), ("x-b3-spanid", PARENT), ("x-b3-sampled", "1")];
         let b3 = [&[("b3", single.as_str())], &several[..]].concat();
         assert_eq!(said(&of(&b3).unwrap()), (TRACE.to_owned(), SPAN.to_owned(), Some(false), false));
-        let all = [&[("traceparent", parent.as_str())], &b3[..]].concat();
+        let all = [&[("traceparent", parent)], &b3[..]].concat();
         assert_eq!(said(&of(&all).unwrap()).1, "00f067aa0ba902b7");
         assert_eq!(of(&[&[("traceparent", "00-0-0-01")], &b3[..]].concat()), None);
     }

@@ -14,6 +14,7 @@ mod context;
 mod figures;
 mod ids;
 mod outbox;
+mod propagation;
 #[cfg(test)]
 pub mod samples;
 mod sampling;
@@ -22,8 +23,9 @@ mod state;
 mod trace;
 
 pub use collector::Collector;
-pub use context::{Context, REMOVED, Said, is_of_context};
+pub use context::{Context, Said};
 pub use figures::{Figures, render};
 pub use ids::{Ids, SpanId};
 pub use outbox::{Batch, Outboxes};
+pub use propagation::{REMOVED, is_of_context};
 pub use trace::{Ended, Question, Seen, Trace, TryEnded};

@@ -315,3 +315,17 @@ fn who_is_asked_about_what_is_not_recorded() {
         assert_eq!(field(&untraced.auth.asked()[0], "traceparent"), "");
     });
 }
+
+/// Whoever answers with what it was asked by, or with anything else of a trace, changes nothing of what the backend is told.
+#[test]
+fn what_authorisers_answer_of_a_trace() {
+    run(false, async {
+        let yes = "HTTP/1.1 200 OK\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00\r\n\
+            X-B3-TraceId: a3ce929d0e0e4736\r\nx-user: ann\r\ncontent-length: 0\r\n\r\n";
+        let gateway = Gateway::traced(&[OK], &[yes], traced(&json!({}))).await;
+        let (told, spans) = trace(&gateway, &format!("GET /asked, {SENT}-01")).await;
+        assert_eq!(told, [format!("00-{TRACE}-{}-01", hex(&spans[2].span))]);
+        let asked = &gateway.app.asked()[0];
+        assert_eq!((field(asked, "x-b3-traceid"), field(asked, "x-user")), ("", "ann"));
+    });
+}
