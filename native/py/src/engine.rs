@@ -4,6 +4,7 @@ use crate::errors::{malformed, refused};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use sluicegate_core::observe::metrics::Format;
 use sluicegate_core::runtime::{ApplyError, Engine as Core, NotForwarded, Patience, Shared};
 use sluicegate_core::settings::Settings;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -59,7 +60,7 @@ impl Engine {
 
     /// The metrics in the Prometheus text format.
     fn metrics(&self, py: Python<'_>) -> PyResult<String> {
-        py.detach(|| Ok(self.shared.metrics()))
+        py.detach(|| Ok(self.shared.metrics(Format::Text)))
     }
 
     /// How the keys are that identity providers publish, as a JSON list.

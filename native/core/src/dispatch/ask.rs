@@ -11,6 +11,7 @@ use crate::io::watchdog::Progress;
 use crate::message::body::{BodyError, BodySink, BodySource, Piece};
 use crate::message::reply::{Reply, ReplySink};
 use crate::message::response_filters::ResponseEdits;
+use crate::observe::method::Method;
 use crate::telemetry;
 use crate::upstream::{Among, Connection, EndpointState, Load, Outcome};
 use crate::worker::Worker;
@@ -73,7 +74,7 @@ pub async fn ask(worker: &Worker, to: &MirrorTo<'_>, question: &Question) -> Res
             load.request(until, &worker.metrics).await.map_err(|_| Unanswered::Overloaded)?
         }
     };
-    let among = Among::of(to.backend);
+    let (among, method) = (Among::of(to.backend), Method::of_head(&question.outbound.head));
     let mut tried: SmallVec<[u64; TRIES]> = SmallVec::new();
     let mut fresh = false;
     for _ in 0..TRIES {
@@ -90,22 +91,22 @@ pub async fn ask(worker: &Worker, to: &MirrorTo<'_>, question: &Question) -> Res
         let asked = once(worker, &state, to, question, fresh, &reused, &mut hearing);
         let failure = match tokio::time::timeout_at(deadline, asked).await {
             Ok(Ok(())) => {
-                worker.upstreams.report(among, &state, Outcome::Answered(hearing.heard.status), begun);
+                worker.upstreams.report_asked(among, &state, Outcome::Answered(hearing.heard.status), begun, method);
                 return Ok(hearing.heard);
             }
             // What is too long to keep was an answer all the same; its connection is not used again.
             Ok(Err(_)) if hearing.is_too_long => {
-                worker.upstreams.report(among, &state, Outcome::Answered(hearing.heard.status), begun);
+                worker.upstreams.report_asked(among, &state, Outcome::Answered(hearing.heard.status), begun, method);
                 return Ok(Heard { body: None, ..hearing.heard });
             }
             Ok(Err(failure)) => failure,
             Err(_) => {
                 let outcome = if reused.get().is_some() { Outcome::Expired } else { Outcome::NotAwaited };
-                worker.upstreams.report(among, &state, outcome, begun);
+                worker.upstreams.report_asked(among, &state, outcome, begun, method);
                 return Err(Unanswered::Silent);
             }
         };
-        worker.upstreams.report(among, &state, failure.outcome(reused.get()), begun);
+        worker.upstreams.report_asked(among, &state, failure.outcome(reused.get()), begun, method);
         if hearing.has_head {
             return Err(Unanswered::Silent);
         }

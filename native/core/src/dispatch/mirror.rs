@@ -18,6 +18,7 @@ use crate::message::body::{BodyError, Piece, Tap};
 use crate::message::client::Client;
 use crate::message::reply::{Reply, ReplySink};
 use crate::message::response_filters::ResponseEdits;
+use crate::observe::method::Method;
 use crate::observe::metrics::MirrorFailure;
 use crate::upstream::{Among, Connection, EndpointState, Load, Outcome, Route, Slot};
 use crate::worker::Worker;
@@ -208,7 +209,8 @@ async fn send(job: Job) {
         .await
     };
     let outcome = sent.map_or_else(|(_, outcome)| outcome, Outcome::Answered);
-    worker.upstreams.report(Among::of(&backend), &state, outcome, begun);
+    let method = Method::of_head(&outbound.head);
+    worker.upstreams.report_asked(Among::of(&backend), &state, outcome, begun, method);
     match sent {
         Ok(_) => worker.metrics.mirrored(),
         // Counted by the one that gave it up.

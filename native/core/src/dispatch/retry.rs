@@ -25,6 +25,8 @@ use crate::message::grpc::End;
 use crate::message::local_reply::Answer;
 use crate::message::record::Entry;
 use crate::message::reply::ReplySink;
+use crate::observe::method::Method;
+use crate::observe::metrics::{Labels, Sent};
 use crate::telemetry::TryEnded;
 use crate::upstream::{Load, Outcome, Slot};
 use route::table::Endpoint;
@@ -159,7 +161,8 @@ impl Exchange<'_, '_> {
                 Ok((done, _)) => Outcome::Answered(done.status),
                 Err((failure, reused)) => failure.outcome(*reused),
             };
-            entry.end_try(|| try_ended(&attempted, deadline));
+            let (status, error) = try_ended(&attempted, deadline);
+            entry.end_try(|| TryEnded { status, error: error.map(ErrorCode::name) });
             if let Some(answered) = progress.answered_at() {
                 state.answered_in(answered.duration_since(begun));
             }
@@ -168,7 +171,10 @@ impl Exchange<'_, '_> {
                 Ok((Exchanged { switched: false, .. }, _)) => entry.end(),
                 _ => Instant::now(),
             };
-            upstreams.report_ended(forward.among, &state, outcome, begun, ended);
+            let method = Method::of_head(&forward.outbound.head);
+            let labels = Labels::new(method, status, error, error.is_some() || status >= 400);
+            let sent = Sent { labels, exemplar: entry.try_exemplar() };
+            upstreams.report_ended(forward.among, &state, outcome, begun, ended, Some(&sent));
             if let (Err((Failure::Connect(error), _)), Outcome::NotConnected(_)) = (&attempted, outcome) {
                 client.worker.shared.tell_unreachable(endpoint, error);
             }
@@ -250,14 +256,14 @@ fn begin_span(forward: &Forward<'_>, endpoint: &Endpoint, begun: Instant, entry:
     }
 }
 
-/// How a try ended, for its span.
-fn try_ended(attempted: &Attempted, deadline: Option<Instant>) -> TryEnded {
+/// The status of the answer to a try, 0 where there was none; then why.
+fn try_ended(attempted: &Attempted, deadline: Option<Instant>) -> (u16, Option<ErrorCode>) {
     match attempted {
-        Ok((done, _)) => TryEnded { status: done.status, error: None },
+        Ok((done, _)) => (done.status, None),
         Err((Failure::Exchange(ExchangeError::RetryStatus(status) | ExchangeError::NotSwitched(Some(status))), _)) => {
-            TryEnded { status: *status, error: None }
+            (*status, None)
         }
-        Err((failure, _)) => TryEnded { status: 0, error: Some(failure.code(deadline).name()) },
+        Err((failure, _)) => (0, Some(failure.code(deadline))),
     }
 }
 

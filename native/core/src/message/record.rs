@@ -8,7 +8,8 @@ use super::head::{HttpVersion, Inbound};
 use super::local_reply::Answer;
 use crate::error::ErrorCode;
 use crate::observe::access_record::Record;
-use crate::observe::metrics::RouteSeries;
+use crate::observe::method::Method;
+use crate::observe::metrics::{Labels, RuleSeries, Took, Version};
 use crate::policy::Held;
 use crate::telemetry::Trace;
 use codec::Field;
@@ -26,11 +27,12 @@ pub struct Entry<'g> {
     started: Instant,
     ended: Option<Instant>,
     version: HttpVersion,
+    method: Method,
     listener: Option<&'g Arc<Listener>>,
     rule: Option<&'g Arc<Rule>>,
     /// Of the rule's matches, the one that took the request.
     match_index: u32,
-    series: Option<&'g RouteSeries>,
+    series: Option<&'g RuleSeries>,
     status: u16,
     code: Option<ErrorCode>,
     grpc: bool,
@@ -115,6 +117,7 @@ impl<'g> Entry<'g> {
             started: Instant::now(),
             ended: None,
             version: inbound.version,
+            method: Method::of(inbound.method.as_bytes()),
             listener: None,
             rule: None,
             match_index: 0,
@@ -200,6 +203,14 @@ impl<'g> Entry<'g> {
             LogLines::Errors => self.errors_only = true,
             LogLines::All => self.errors_only = !share(self.client.worker.turns.noise()),
         }
+    }
+
+    /// As the conventions have it.
+    fn labels(&self) -> Labels {
+        let failed =
+            self.status >= 500 || matches!(self.code, Some(ErrorCode::ClientGone | ErrorCode::ResponseNotRead));
+        let labels = Labels::new(self.method, self.status, self.code, failed);
+        labels.served(conventional(self.version), self.client.scheme() == "https")
     }
 
     /// It ended as its client will not have wanted.
@@ -343,6 +354,14 @@ impl<'g> Entry<'g> {
     }
 }
 
+fn conventional(version: HttpVersion) -> Version {
+    match version {
+        HttpVersion::Http10 => Version::Http10,
+        HttpVersion::Http11 => Version::Http11,
+        HttpVersion::Http2 => Version::Http2,
+    }
+}
+
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
         let worker = &self.client.worker;
@@ -356,11 +375,18 @@ impl Drop for Entry<'_> {
             // No status was sent: this is what the client makes of the end that it sees.
             self.grpc_status = End { code, reset: None }.status();
         }
+        let (took, labels) = (Took::of(duration), self.labels());
+        let exemplar = self.trace.as_ref().and_then(|_| self.exemplar());
         if let Some(series) = self.series {
-            series.record(worker.id, self.status, duration);
+            series.route.record(worker.id, self.status, took, exemplar.as_ref());
             if grpc || self.grpc_status.is_some() {
-                series.record_grpc(worker.id, self.grpc_status);
+                series.route.record_grpc(worker.id, self.grpc_status);
             }
+            if let Some(sets) = series.path(self.match_index) {
+                sets.record(worker.id, labels, took, exemplar.as_ref());
+            }
+        } else {
+            worker.metrics.unrouted(labels, took, exemplar.as_ref());
         }
         if let Some(code) = self.code {
             worker.metrics.error(code);

@@ -28,7 +28,12 @@ impl Counter {
 
 /// `# HELP` and `# TYPE` of a metric.
 pub fn header(text: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = writeln!(text, "# HELP sluicegate_{name} {help}\n# TYPE sluicegate_{name} {kind}");
+    family(text, &format!("sluicegate_{name}"), kind, help);
+}
+
+/// The same of a metric whose name is not ours alone.
+pub fn family(text: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
 /// The value of a label, so that nothing in it ends it.

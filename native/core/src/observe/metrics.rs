@@ -4,17 +4,26 @@
 //! long as a table names it, so cardinality is bounded by the configuration.
 
 mod durations;
+mod exemplars;
 mod exposition;
+mod label_sets;
+mod open_metrics;
 mod status_class;
 mod upstreams;
 
-pub use upstreams::{EndpointShard, RequestEnd, UpstreamSeries};
+pub use durations::Took;
+pub use exemplars::Exemplar;
+pub use label_sets::{LabelSets, Labels, Version};
+pub use open_metrics::Format;
+pub use upstreams::{EndpointShard, RequestEnd, Sent, UpstreamSeries};
 
 use super::counter::Counter;
 use super::l4::{L4Failures, L4Series};
 use crate::error::ErrorCode;
 use ahash::AHashMap;
 use durations::Durations;
+use label_sets::Limited;
+use route::ir::HttpRule;
 use route::table::{Backend, Endpoint, Tag, Tags};
 use status_class::{CLASSES, class_of};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -45,13 +54,13 @@ impl RouteSeries {
     }
 
     /// Count one request; only `worker` itself may call this with its number.
-    pub fn record(&self, worker: usize, status: u16, duration: Duration) {
+    pub fn record(&self, worker: usize, status: u16, took: Took, exemplar: Option<&Exemplar>) {
         let Some(shard) = self.shards.get(worker) else {
             return;
         };
         let shard = shard.get_or_init(Box::default);
         shard.classes[class_of(status)].add(1);
-        shard.durations.record(duration);
+        shard.durations.record(took, exemplar);
     }
 
     /// Count one gRPC request, besides `record`; `None`: its response had no status.
@@ -66,6 +75,21 @@ impl RouteSeries {
 
     fn shards(&self) -> impl Iterator<Item = &Shard> {
         self.shards.iter().filter_map(|shard| shard.get().map(|shard| &**shard))
+    }
+}
+
+/// What a rule's requests are counted by at one listener.
+#[derive(Debug)]
+pub struct RuleSeries {
+    pub route: Arc<RouteSeries>,
+    /// Of the path of each of its matches.
+    paths: Box<[Arc<LabelSets>]>,
+}
+
+impl RuleSeries {
+    /// Of the path of a match.
+    pub fn path(&self, match_index: u32) -> Option<&LabelSets> {
+        self.paths.get(match_index as usize).map(|sets| &**sets)
     }
 }
 
@@ -154,11 +178,20 @@ pub struct WorkerMetrics {
     id: usize,
     /// Of all workers.
     upstreams: Arc<UpstreamSeries>,
+    /// Of requests that no rule took.
+    unrouted: Option<Arc<LabelSets>>,
 }
 
 impl WorkerMetrics {
-    fn of_worker(id: usize, upstreams: &Arc<UpstreamSeries>) -> Self {
-        Self { id, upstreams: Arc::clone(upstreams), ..Self::default() }
+    fn of_worker(id: usize, upstreams: &Arc<UpstreamSeries>, unrouted: &Arc<LabelSets>) -> Self {
+        Self { id, upstreams: Arc::clone(upstreams), unrouted: Some(Arc::clone(unrouted)), ..Self::default() }
+    }
+
+    /// Count a request that no rule took.
+    pub fn unrouted(&self, labels: Labels, took: Took, exemplar: Option<&Exemplar>) {
+        if let Some(sets) = &self.unrouted {
+            sets.record(self.id, labels, took, exemplar);
+        }
     }
 
     /// Where this worker counts what it sends to an endpoint; to be kept as long as it knows the endpoint.
@@ -260,6 +293,10 @@ pub struct Registry {
     workers: Vec<Arc<WorkerMetrics>>,
     series: Mutex<AHashMap<SeriesKey, Weak<RouteSeries>>>,
     l4_series: Mutex<AHashMap<SeriesKey, Weak<L4Series>>>,
+    /// Of requests, by the path of their match.
+    paths: Mutex<AHashMap<Box<str>, Weak<LabelSets>>>,
+    unrouted: Arc<LabelSets>,
+    served: Arc<Limited>,
     /// What was sent to endpoints.
     pub upstreams: Arc<UpstreamSeries>,
     generation: AtomicU64,
@@ -274,10 +311,10 @@ pub struct Registry {
 
 /// The series of its routes are what a table is tagged with.
 impl Tags for Registry {
-    fn of_route(&self, listener: &str, route: &str) -> Tag {
-        let series: Arc<RouteSeries> =
-            series_of(&self.series, listener, route, || RouteSeries::new(self.workers.len()));
-        series
+    fn of_rule(&self, listener: &str, rule: &HttpRule) -> Tag {
+        let route = series_of(&self.series, listener, &rule.route, || RouteSeries::new(self.workers.len()));
+        let paths = rule.matches.iter().map(|matched| self.path(&matched.path.template())).collect();
+        Arc::new(RuleSeries { route, paths })
     }
 
     fn of_l4_route(&self, listener: &str, route: &str) -> Tag {
@@ -306,10 +343,15 @@ fn series_of<S>(all: &Mutex<AHashMap<SeriesKey, Weak<S>>>, listener: &str, route
 
 impl Registry {
     pub fn new(workers: usize) -> Self {
-        let upstreams = Arc::default();
+        let upstreams = Arc::new(UpstreamSeries::new(workers));
+        let served = Limited::new(workers);
+        let unrouted = Arc::new(LabelSets::new(&served));
         Self {
-            workers: (0..workers).map(|id| Arc::new(WorkerMetrics::of_worker(id, &upstreams))).collect(),
+            workers: (0..workers).map(|id| Arc::new(WorkerMetrics::of_worker(id, &upstreams, &unrouted))).collect(),
             upstreams,
+            paths: Mutex::default(),
+            unrouted,
+            served,
             series: Mutex::default(),
             l4_series: Mutex::default(),
             generation: AtomicU64::new(0),
@@ -324,6 +366,24 @@ impl Registry {
 
     pub fn worker(&self, id: usize) -> Arc<WorkerMetrics> {
         self.workers.get(id).cloned().unwrap_or_default()
+    }
+
+    /// Where requests of a path are counted; made where there is none in use.
+    fn path(&self, path: &str) -> Arc<LabelSets> {
+        let new = || Arc::new(LabelSets::new(&self.served));
+        let Ok(mut all) = self.paths.lock() else { return new() };
+        if let Some(sets) = all.get(path).and_then(Weak::upgrade) {
+            return sets;
+        }
+        let sets = new();
+        all.insert(path.into(), Arc::downgrade(&sets));
+        sets
+    }
+
+    /// Metrics of OpenTelemetry's names in which something has no series of its own since this was asked last.
+    pub fn overflowed(&self) -> impl Iterator<Item = &'static str> {
+        let [served, sent] = [self.served.is_news(), self.upstreams.limited().is_news()];
+        [(served, exposition::SERVED), (sent, exposition::SENT)].into_iter().filter_map(|(is, name)| is.then_some(name))
     }
 
     /// A transaction is live.
@@ -341,6 +401,9 @@ impl Registry {
         }
         if let Ok(mut all) = self.l4_series.lock() {
             all.retain(|_, series| series.strong_count() > 0);
+        }
+        if let Ok(mut all) = self.paths.lock() {
+            all.retain(|_, sets| sets.strong_count() > 0);
         }
     }
 

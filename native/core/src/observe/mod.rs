@@ -6,6 +6,7 @@ pub mod access_text;
 pub mod counter;
 pub mod events;
 pub mod l4;
+pub mod method;
 pub mod metrics;
 pub mod process;
 pub mod unreachable;

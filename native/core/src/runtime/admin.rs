@@ -5,6 +5,7 @@
 //! - A connection that says nothing keeps nobody waiting, and many of them push out the oldest, not a probe.
 //! - The configuration is shown to this machine only.
 
+use crate::observe::metrics::Format;
 use crate::worker::{Readiness, Shared};
 use codec::{MAX_FIELDS, Parsed, parse_request};
 use std::collections::VecDeque;
@@ -105,7 +106,9 @@ async fn answer(mut stream: TcpStream, peer: SocketAddr, shared: &Shared) -> io:
     let answer = match timeout(LIMIT, request(&mut stream)).await?? {
         Request::Gone => return Ok(()),
         Request::Bad(error) => Page::text("400 Bad Request", format!("{error}\n")).answer("", true),
-        Request::Target { target, with_body } => page(&target, peer, shared).await.answer("", with_body),
+        Request::Target { target, format, with_body } => {
+            page(&target, format, peer, shared).await.answer("", with_body)
+        }
         Request::OtherMethod => {
             Page::text("405 Method Not Allowed", "only GET and HEAD are answered here\n").answer(ALLOWED, true)
         }
@@ -126,6 +129,8 @@ enum Request {
     /// GET, or HEAD: the same without a body.
     Target {
         target: Vec<u8>,
+        /// Of figures.
+        format: Format,
         with_body: bool,
     },
 }
@@ -142,7 +147,12 @@ async fn request(stream: &mut TcpStream) -> io::Result<Request> {
         match parse_request(&head, MAX_FIELDS) {
             Ok(Parsed::Partial) => {}
             Ok(Parsed::Complete(request)) if matches!(request.method, "GET" | "HEAD") => {
-                return Ok(Request::Target { target: request.target.to_vec(), with_body: request.method == "GET" });
+                let accepts = request.fields.iter().filter(|field| field.name.eq_ignore_ascii_case(b"accept"));
+                return Ok(Request::Target {
+                    target: request.target.to_vec(),
+                    format: Format::wanted(accepts.map(|field| field.value)),
+                    with_body: request.method == "GET",
+                });
             }
             Ok(Parsed::Complete(_)) => return Ok(Request::OtherMethod),
             Err(error) => return Ok(Request::Bad(error.to_string())),
@@ -172,15 +182,13 @@ impl Page {
     }
 }
 
-async fn page(target: &[u8], peer: SocketAddr, shared: &Shared) -> Page {
+async fn page(target: &[u8], format: Format, peer: SocketAddr, shared: &Shared) -> Page {
     let target = String::from_utf8_lossy(target);
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     match path {
         "/healthz" => Page::text("200 OK", "ok\n"),
         "/readyz" => readiness(query, shared).await,
-        "/metrics" => {
-            Page { status: "200 OK", kind: "text/plain; version=0.0.4; charset=utf-8", body: shared.metrics() }
-        }
+        "/metrics" => Page { status: "200 OK", kind: format.content_type(), body: shared.metrics(format) },
         "/config" if !peer.ip().to_canonical().is_loopback() => Page::text(
             "403 Forbidden",
             "the configuration is shown to this machine only; in a cluster: kubectl port-forward\n",
@@ -234,9 +242,13 @@ mod tests {
                 ("10.0.0.1:9", "403 Forbidden"),
                 ("[2001:db8::1]:9", "403 Forbidden"),
             ] {
-                assert_eq!(page(b"/config", peer.parse().unwrap(), shared).await.status, status, "{peer}");
+                assert_eq!(
+                    page(b"/config", Format::Text, peer.parse().unwrap(), shared).await.status,
+                    status,
+                    "{peer}"
+                );
             }
-            assert_eq!(page(b"/healthz", "10.0.0.1:9".parse().unwrap(), shared).await.status, "200 OK");
+            assert_eq!(page(b"/healthz", Format::Text, "10.0.0.1:9".parse().unwrap(), shared).await.status, "200 OK");
         });
     }
 
@@ -272,19 +284,23 @@ mod tests {
     fn readiness_is_waited_for_while_it_starts() {
         with_engine(async |shared| {
             let peer = "127.0.0.1:9".parse().unwrap();
-            assert_eq!(page(b"/readyz", peer, shared).await.body, "not ready: no configuration yet\n");
-            assert_eq!(page(b"/readyz?wait=0.01", peer, shared).await.status, "503 Service Unavailable");
+            assert_eq!(page(b"/readyz", Format::Text, peer, shared).await.body, "not ready: no configuration yet\n");
+            assert_eq!(page(b"/readyz?wait=0.01", Format::Text, peer, shared).await.status, "503 Service Unavailable");
             let applied = async {
                 tokio::task::yield_now().await;
                 shared.readiness.send_replace(Readiness::Ready);
             };
-            let (answer, ()) = tokio::join!(page(b"/readyz?wait=10", peer, shared), applied);
+            let (answer, ()) = tokio::join!(page(b"/readyz?wait=10", Format::Text, peer, shared), applied);
             assert_eq!(answer.status, "200 OK");
             shared.readiness.send_replace(Readiness::Leaving);
-            assert_eq!(page(b"/readyz?wait=10", peer, shared).await.body, "not ready: draining\n");
+            assert_eq!(page(b"/readyz?wait=10", Format::Text, peer, shared).await.body, "not ready: draining\n");
             for target in ["/readyz?wait=11", "/readyz?wait=-1", "/readyz?wait=NaN", "/readyz?wait=", "/readyz?verbose"]
             {
-                assert_eq!(page(target.as_bytes(), peer, shared).await.status, "400 Bad Request", "{target}");
+                assert_eq!(
+                    page(target.as_bytes(), Format::Text, peer, shared).await.status,
+                    "400 Bad Request",
+                    "{target}"
+                );
             }
         });
     }

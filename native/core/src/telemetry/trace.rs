@@ -11,6 +11,7 @@ use super::collector::Collector;
 use super::context::{Context, Sent};
 use super::ids::{Ids, SpanId};
 use super::sampling::Chance;
+use crate::observe::method::Method;
 use crate::protobuf::Writer;
 use codec::Field;
 use route::ir::{Percentage, SpanSource};
@@ -30,9 +31,6 @@ const MAX_MOMENTS: usize = 32;
 
 /// Questions about one request that have a span of their own; whoever is asked beyond is told the span of the request.
 const MAX_QUESTIONS: usize = 8;
-
-/// Methods that have a name in the conventions; others are `_OTHER`, so that clients make no series.
-const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
 
 /// What is seen of a request as it comes.
 #[derive(Debug)]
@@ -205,6 +203,11 @@ impl Trace {
         Some(span)
     }
 
+    /// The span of the try that began last; `None`: it has none.
+    pub fn last_try(&self) -> Option<SpanId> {
+        self.spans.as_ref().filter(|spans| spans.untold_tries == 0)?.tries.last().map(|each| each.span)
+    }
+
     /// The try that began last has ended.
     pub fn end_try(&mut self, at: Instant, how: TryEnded) {
         let Some(spans) = self.spans.as_mut().filter(|spans| spans.untold_tries == 0) else { return };
@@ -243,7 +246,7 @@ impl Spans {
     fn of(collector: &Collector, seen: &Seen<'_>) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started_at = now.saturating_sub(seen.started.elapsed()).as_nanos();
-        let method = METHODS.into_iter().find(|method| *method == seen.method);
+        let method = Method::of(seen.method.as_bytes());
         let (host, port) = host_and_port(seen.authority);
         let named = |name: &str| joined(seen.fields, name);
         let field = |source: &SpanSource| match source {
@@ -253,8 +256,8 @@ impl Spans {
         Self {
             started: seen.started,
             started_at: u64::try_from(started_at).unwrap_or(u64::MAX),
-            method: method.unwrap_or("_OTHER"),
-            original_method: method.is_none().then(|| text(seen.method.as_bytes())),
+            method: method.name(),
+            original_method: method.is_other().then(|| text(seen.method.as_bytes())),
             path: text(path_of(seen.target)),
             host,
             port: port.unwrap_or(seen.port),

@@ -3,7 +3,9 @@
 use super::connect_error::{ConnectError, ConnectStage};
 use super::health::Rules;
 use super::{Among, EndpointState, Upstreams};
-use crate::observe::metrics::RequestEnd;
+use crate::error::ErrorCode;
+use crate::observe::method::Method;
+use crate::observe::metrics::{Labels, RequestEnd, Sent};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -74,6 +76,22 @@ impl Outcome {
         }
     }
 
+    /// What the conventions have for it, where nobody knows more.
+    fn labels(self, method: Method) -> Labels {
+        let (status, error) = match self {
+            Self::Answered(status) => (status, None),
+            Self::Opened => (101, None),
+            Self::NotConnected(_) | Self::NotAwaited | Self::Blameless | Self::Unsent | Self::Stale => {
+                (0, Some(ErrorCode::UpstreamConnect))
+            }
+            Self::Reset => (0, Some(ErrorCode::UpstreamReset)),
+            Self::Broken => (0, Some(ErrorCode::UpstreamProtocol)),
+            Self::Expired => (0, Some(ErrorCode::UpstreamTimeout)),
+            Self::ClientLeft => (0, Some(ErrorCode::ClientGone)),
+        };
+        Labels::new(method, status, error, error.is_some() || status >= 400)
+    }
+
     /// Of an attempt to connect that failed.
     pub fn of(error: &ConnectError) -> Self {
         if error.is_blameless() { Self::Blameless } else { Self::NotConnected(error.stage) }
@@ -86,10 +104,23 @@ impl Upstreams {
     ///
     /// A connection that was made has told so itself already: what it carries may go on for days.
     pub fn report(&self, among: Among<'_>, state: &EndpointState, outcome: Outcome, begun: Instant) {
-        self.report_ended(among, state, outcome, begun, Instant::now());
+        self.report_ended(among, state, outcome, begun, Instant::now(), None);
     }
 
-    /// The same, where it is known when that was.
+    /// The same of a request of our own, or of a copy of one.
+    pub fn report_asked(
+        &self,
+        among: Among<'_>,
+        state: &EndpointState,
+        outcome: Outcome,
+        begun: Instant,
+        method: Method,
+    ) {
+        let sent = Sent { labels: outcome.labels(method), exemplar: None };
+        self.report_ended(among, state, outcome, begun, Instant::now(), Some(&sent));
+    }
+
+    /// The same, where it is known when that was. `sent`: of a request of HTTP.
     pub fn report_ended(
         &self,
         among: Among<'_>,
@@ -97,10 +128,11 @@ impl Upstreams {
         outcome: Outcome,
         begun: Instant,
         ended: Instant,
+        sent: Option<&Sent>,
     ) {
         let took = ended - begun;
         if let Some(end) = outcome.counts_as(took) {
-            state.figures.record(end, took);
+            state.figures.record(end, took, sent);
         }
         if among.wants_times() && outcome.is_error() {
             state.answered_in(took.max(FAILED_ANSWER));

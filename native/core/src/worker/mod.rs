@@ -13,7 +13,7 @@ pub use room::{Room, Taken};
 use crate::io::{OpenConnections, Scratch};
 use crate::observe::access_log::AccessLog;
 use crate::observe::events::Events;
-use crate::observe::metrics::{Registry, WorkerMetrics};
+use crate::observe::metrics::{Format, Registry, WorkerMetrics};
 use crate::observe::process;
 use crate::observe::unreachable::Unreachable;
 use crate::policy::{self, Chain, KeySets};
@@ -23,6 +23,7 @@ use crate::tls::server::ServerTls;
 use crate::upstream::tls::ClientTls;
 use crate::upstream::{ConnectError, Externals, Loads, OwnSockets, Upstreams, render_checked};
 use arc_swap::ArcSwap;
+use route::ir::HttpRule;
 use route::table::{Backend, Endpoint, Locality, Table, Tag, Tags};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -86,8 +87,8 @@ pub struct Shared {
 
 /// What a table is tagged with: where its routes are counted, and what its backends have under way.
 impl Tags for Shared {
-    fn of_route(&self, listener: &str, route: &str) -> Tag {
-        self.registry.of_route(listener, route)
+    fn of_rule(&self, listener: &str, rule: &HttpRule) -> Tag {
+        self.registry.of_rule(listener, rule)
     }
 
     fn of_l4_route(&self, listener: &str, route: &str) -> Tag {
@@ -123,10 +124,15 @@ impl Shared {
     }
 
     /// All figures, for Prometheus.
-    pub fn metrics(&self) -> String {
+    pub fn metrics(&self, format: Format) -> String {
         let generation = self.generation.load();
         self.registry.upstreams.sweep(&generation.table);
-        let mut text = self.registry.render(self.events.dropped(), self.access_log.dropped());
+        for name in self.registry.overflowed() {
+            let why = "there are more sets of labels than have a series of their own";
+            let others = "what is beyond is counted together, with otel_metric_overflow=\"true\"";
+            self.events.push("metrics_limit", format!("{name}: {why}; {others}"));
+        }
+        let mut text = self.registry.render_as(format, self.events.dropped(), self.access_log.dropped());
         policy::render_limits(&generation.table, &mut text);
         policy::render_faults(&generation.table, &mut text);
         render_checked(&generation.table, &mut text);
@@ -135,7 +141,7 @@ impl Shared {
         self.key_sets.render(&mut text);
         generation.server_tls.render_ends(&mut text);
         process::render(&mut text);
-        text
+        format.finish(text)
     }
 }
 

@@ -1,6 +1,7 @@
 //! HTTP rules: one `HTTPRoute` or `GRPCRoute` rule is one [`HttpRule`].
 
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// `HTTPRoute.spec.rules[]` or `GRPCRoute.spec.rules[]`, validated and resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +90,22 @@ pub enum PathMatch {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         method: Option<String>,
     },
+}
+
+impl PathMatch {
+    /// `http.route` of OpenTelemetry's conventions: what stands for all paths that it takes.
+    pub fn template(&self) -> Cow<'_, str> {
+        match self {
+            Self::Exact { value } | Self::PathPrefix { value } | Self::RegularExpression { value } => {
+                Cow::Borrowed(value)
+            }
+            Self::GrpcMethod { service, method, .. } => {
+                let part =
+                    |part: &Option<String>| part.as_deref().filter(|part| !part.is_empty()).unwrap_or("*").to_owned();
+                Cow::Owned(format!("/{}/{}", part(service), part(method)))
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -355,4 +372,23 @@ pub struct Retry {
     /// Retries after the first try; 0 means none.
     pub attempts: u32,
     pub backoff_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PathMatch;
+
+    #[test]
+    fn routes_are_the_paths_of_matches() {
+        for (json, expected) in [
+            (r#"{"type": "Exact", "value": "/a"}"#, "/a"),
+            (r#"{"type": "PathPrefix", "value": "/"}"#, "/"),
+            (r#"{"type": "RegularExpression", "value": "/a/[0-9]+"}"#, "/a/[0-9]+"),
+            (r#"{"type": "GrpcMethod", "service": "a.B", "method": "C"}"#, "/a.B/C"),
+            (r#"{"type": "GrpcMethod", "service": "a.B"}"#, "/a.B/*"),
+        ] {
+            let path: PathMatch = serde_json::from_str(json).unwrap();
+            assert_eq!(path.template(), expected);
+        }
+    }
 }

@@ -57,7 +57,7 @@ pub type Tag = Arc<dyn Any + Send + Sync>;
 
 /// Where a table gets its tags from.
 pub trait Tags {
-    fn of_route(&self, listener: &str, route: &str) -> Tag;
+    fn of_rule(&self, listener: &str, rule: &ir::HttpRule) -> Tag;
     fn of_l4_route(&self, listener: &str, route: &str) -> Tag;
     /// Of a backend with policies, compiled but for its tag; the same one as before while the owner needs the same.
     fn of_backend(&self, backend: &Backend) -> Option<Tag>;
@@ -73,7 +73,7 @@ pub trait Tags {
 pub struct NoTags;
 
 impl Tags for NoTags {
-    fn of_route(&self, _: &str, _: &str) -> Tag {
+    fn of_rule(&self, _: &str, _: &ir::HttpRule) -> Tag {
         Arc::new(())
     }
 

@@ -2,15 +2,16 @@
 //! record, however that does.
 
 use super::Entry;
+use super::conventional;
 use crate::error::ErrorCode;
-use crate::message::head::{HttpVersion, Inbound};
+use crate::message::head::Inbound;
+use crate::observe::metrics::Exemplar;
 use crate::policy::State;
 use crate::telemetry::{Ended, Question, Seen, SpanId, Trace, TryEnded};
-use route::ir::PathMatch;
 use route::policy::Compiled;
 use route::table::{Endpoint, Listener, Rule};
-use std::borrow::Cow;
 use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 impl Entry<'_> {
@@ -52,11 +53,7 @@ impl Entry<'_> {
             authority: inbound.authority.unwrap_or_default(),
             scheme: client.scheme(),
             port: listener.ir.port,
-            version: match self.version {
-                HttpVersion::Http10 => "1.0",
-                HttpVersion::Http11 => "1.1",
-                HttpVersion::Http2 => "2",
-            },
+            version: conventional(self.version).name(),
             fields: &inbound.fields,
             client: origin.as_deref().unwrap_or(&client.address_text),
             peer: (client.through.as_ref().map_or(client.address, |through| through.proxy), client.peer.port()),
@@ -82,6 +79,20 @@ impl Entry<'_> {
         trace.begin_try(&self.client.worker.ids, endpoint.address, begun, url).map(SpanId::hex)
     }
 
+    /// The request, as an example of those that took as long; `None`: its trace is not recorded.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn exemplar(&self) -> Option<Exemplar> {
+        let trace = self.trace.as_ref().filter(|trace| trace.is_recorded())?;
+        Some(exemplar(trace, trace.context.span))
+    }
+
+    /// The same of its last try.
+    pub fn try_exemplar(&self) -> Option<Exemplar> {
+        let trace = self.trace.as_ref()?;
+        Some(exemplar(trace, trace.last_try()?))
+    }
+
     /// It has ended.
     pub fn end_try(&mut self, how: impl FnOnce() -> TryEnded) {
         if let Some(trace) = self.trace.as_mut().filter(|trace| trace.is_recorded()) {
@@ -102,7 +113,7 @@ impl Entry<'_> {
     pub(super) fn end_trace(&mut self) {
         let Some(mut trace) = self.trace.take() else { return };
         let path = self.rule.and_then(|rule| rule.ir.matches.get(self.match_index as usize));
-        let path = path.map(|matched| template(&matched.path));
+        let path = path.map(|matched| matched.path.template());
         let at = self.ended.unwrap_or_else(Instant::now);
         let spans = trace.end(&Ended {
             at,
@@ -119,36 +130,8 @@ impl Entry<'_> {
     }
 }
 
-/// `http.route`: the path of a match, of which there are as many as the configuration has.
-fn template(path: &PathMatch) -> Cow<'_, str> {
-    match path {
-        PathMatch::Exact { value } | PathMatch::PathPrefix { value } | PathMatch::RegularExpression { value } => {
-            Cow::Borrowed(value)
-        }
-        PathMatch::GrpcMethod { service, method, .. } => {
-            let part =
-                |part: &Option<String>| part.as_deref().filter(|part| !part.is_empty()).unwrap_or("*").to_owned();
-            Cow::Owned(format!("/{}/{}", part(service), part(method)))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::template;
-    use route::ir::PathMatch;
-
-    #[test]
-    fn routes_are_the_paths_of_matches() {
-        for (json, expected) in [
-            (r#"{"type": "Exact", "value": "/a"}"#, "/a"),
-            (r#"{"type": "PathPrefix", "value": "/"}"#, "/"),
-            (r#"{"type": "RegularExpression", "value": "/a/[0-9]+"}"#, "/a/[0-9]+"),
-            (r#"{"type": "GrpcMethod", "service": "a.B", "method": "C"}"#, "/a.B/C"),
-            (r#"{"type": "GrpcMethod", "service": "a.B"}"#, "/a.B/*"),
-        ] {
-            let path: PathMatch = serde_json::from_str(json).unwrap();
-            assert_eq!(template(&path), expected);
-        }
-    }
+fn exemplar(trace: &Trace, span: SpanId) -> Exemplar {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    Exemplar { trace: trace.context.trace.0, span: span.0, at_ms }
 }

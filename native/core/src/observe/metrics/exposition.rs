@@ -1,15 +1,20 @@
 //! The figures as text for Prometheus, version 0.0.4 of the format. `docs/metrics.md` says what each is.
 
-use super::durations::{Total, in_seconds};
+use super::durations::{OWN, Total, in_seconds};
+use super::open_metrics::Format;
 use super::status_class::CLASSES;
 use super::{GRPC_STATUSES, MirrorFailure, Registry, WorkerMetrics};
 use crate::error::ErrorCode;
-use crate::observe::counter::{Counter, escape, header};
+use crate::observe::counter::{Counter, escape, family, header};
 use crate::observe::l4;
 use crate::observe::l4::L4Reason;
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+
+/// How long requests of clients took, and tries at endpoints (semantic conventions for HTTP metrics, stable), as Prometheus spells them.
+pub(super) const SERVED: &str = "http_server_request_duration_seconds";
+pub(super) const SENT: &str = "http_client_request_duration_seconds";
 
 impl Registry {
     fn sum(&self, of: impl Fn(&WorkerMetrics) -> &Counter) -> u64 {
@@ -76,7 +81,13 @@ impl Registry {
     }
 
     /// The Prometheus text exposition format, version 0.0.4.
+    #[cfg(test)]
     pub fn render(&self, events_dropped: u64, log_lines_dropped: u64) -> String {
+        self.render_as(Format::Text, events_dropped, log_lines_dropped)
+    }
+
+    /// All figures; of OpenMetrics what [`Format::finish`] makes whole.
+    pub fn render_as(&self, format: Format, events_dropped: u64, log_lines_dropped: u64) -> String {
         let mut out = String::with_capacity(16 * 1024);
         let text = &mut out;
         header(text, "build_info", "gauge", "1; what runs.");
@@ -197,8 +208,9 @@ impl Registry {
             "Access log lines that could not be written in time.",
             log_lines_dropped,
         );
-        self.render_routes(text);
-        self.upstreams.render(text);
+        self.render_routes(text, format);
+        self.upstreams.render(text, format);
+        self.render_conventional(text, format);
         self.render_l4(text);
         out
     }
@@ -220,7 +232,19 @@ impl Registry {
         l4::render(text, &live);
     }
 
-    fn render_routes(&self, text: &mut String) {
+    fn render_conventional(&self, text: &mut String, format: Format) {
+        family(text, SERVED, "histogram", "Duration of HTTP server requests.");
+        if let Ok(paths) = self.paths.lock() {
+            let live: Vec<_> = paths.iter().filter_map(|(path, sets)| Some((escape(path), sets.upgrade()?))).collect();
+            drop(paths);
+            let routed = live.iter().map(|(path, sets)| (format!(",http_route=\"{path}\""), &**sets));
+            self.served.render(SERVED, routed.chain([(String::new(), &*self.unrouted)]), text, format);
+        }
+        family(text, SENT, "histogram", "Duration of HTTP client requests, each try.");
+        self.upstreams.render_conventional(SENT, text, format);
+    }
+
+    fn render_routes(&self, text: &mut String, format: Format) {
         let Ok(all) = self.series.lock() else { return };
         let mut live: Vec<_> = all.iter().filter_map(|(key, series)| Some((key, series.upgrade()?))).collect();
         live.sort_by(|one, two| one.0.cmp(two.0));
@@ -258,7 +282,7 @@ impl Registry {
             series.shards().for_each(|shard| total.add(&shard.durations));
             if total.count() > 0 {
                 let labels = format!("listener=\"{}\",route=\"{}\"", escape(listener), escape(route));
-                total.histogram(text, "request_duration_seconds", &labels);
+                total.histogram(text, "sluicegate_request_duration_seconds", &labels, OWN, format);
             }
         }
     }

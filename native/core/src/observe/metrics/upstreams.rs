@@ -6,7 +6,9 @@
 
 mod exposition;
 
-use super::durations::{Durations, Total};
+use super::durations::{Durations, Took, Total};
+use super::exemplars::Exemplar;
+use super::label_sets::{LabelSets, Labels, Limited};
 use super::status_class::{CLASSES, class_of};
 use crate::observe::counter::Counter;
 use ahash::AHashMap;
@@ -71,14 +73,35 @@ impl RequestEnd {
 pub struct EndpointShard {
     results: [Counter; RESULTS.len()],
     durations: Durations,
+    /// Under OpenTelemetry's name, of all workers; `None`: beyond the limits.
+    sets: Option<Arc<LabelSets>>,
+    limited: Option<Arc<Limited>>,
+    worker: usize,
+}
+
+/// A try of a request of HTTP, as the conventions have it.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent {
+    pub labels: Labels,
+    /// Where its trace is recorded.
+    pub exemplar: Option<Exemplar>,
 }
 
 impl EndpointShard {
     /// Count one request that took so long; only the worker that the shard was made for may call this.
-    pub fn record(&self, end: RequestEnd, took: Duration) {
+    /// `sent`: where it was a request of HTTP.
+    pub fn record(&self, end: RequestEnd, took: Duration, sent: Option<&Sent>) {
         self.results[end.place()].add(1);
+        let took = Took::of(took);
+        let exemplar = sent.and_then(|sent| sent.exemplar.as_ref());
         if end.is_timed() {
-            self.durations.record(took);
+            self.durations.record(took, exemplar);
+        }
+        let Some(sent) = sent else { return };
+        match (&self.sets, &self.limited) {
+            (Some(sets), _) => sets.record(self.worker, sent.labels, took, exemplar),
+            (None, Some(limited)) => limited.record_other(self.worker, took, exemplar),
+            (None, None) => {}
         }
     }
 }
@@ -110,19 +133,39 @@ struct Kept {
 }
 
 /// The figures of all endpoints. Locked when a worker meets an endpoint for the first time, and to be read; never to count.
-#[derive(Debug, Default)]
-pub struct UpstreamSeries(Mutex<Kept>);
+#[derive(Debug)]
+pub struct UpstreamSeries {
+    kept: Mutex<Kept>,
+    limited: Arc<Limited>,
+}
+
+impl Default for UpstreamSeries {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
 
 impl UpstreamSeries {
+    pub fn new(workers: usize) -> Self {
+        Self { kept: Mutex::default(), limited: Limited::new(workers) }
+    }
+
+    pub(super) fn limited(&self) -> &Limited {
+        &self.limited
+    }
+
     /// Where a worker counts what it sends to an endpoint.
     pub fn shard(&self, worker: usize, endpoint: &Endpoint) -> Arc<EndpointShard> {
-        let Ok(mut kept) = self.0.lock() else { return Arc::default() };
+        let Ok(mut kept) = self.kept.lock() else { return Arc::default() };
         let backend = endpoint.id.rsplit_once('@').map_or(endpoint.id.as_str(), |(backend, _)| backend);
-        let shards = kept.shards(backend, endpoint.address);
+        let (shards, has_own) = kept.shards(backend, endpoint.address);
         if let Some((_, shard)) = shards.iter().find(|(owner, _)| *owner == worker) {
             return Arc::clone(shard);
         }
-        let shard = Arc::default();
+        let known = || shards.first().and_then(|(_, shard)| shard.sets.clone());
+        let sets = has_own.then(|| known().unwrap_or_else(|| Arc::new(LabelSets::new(&self.limited))));
+        let limited = Some(Arc::clone(&self.limited));
+        let shard = Arc::new(EndpointShard { sets, limited, worker, ..EndpointShard::default() });
         shards.push((worker, Arc::clone(&shard)));
         shard
     }
@@ -130,14 +173,14 @@ impl UpstreamSeries {
     /// Forget what `table` does not have any more, where there is no room for what is new.
     pub fn make_room(&self, table: &Table) {
         let is_full = |kept: &Kept| kept.endpoints >= MAX_ENDPOINTS || kept.backends.len() >= MAX_BACKENDS;
-        if self.0.lock().is_ok_and(|kept| is_full(&kept)) {
+        if self.kept.lock().is_ok_and(|kept| is_full(&kept)) {
             self.sweep(table);
         }
     }
 
     /// Forget what `table` does not have any more.
     pub fn sweep(&self, table: &Table) {
-        let Ok(mut kept) = self.0.lock() else { return };
+        let Ok(mut kept) = self.kept.lock() else { return };
         if kept.backends.values().all(BackendSeries::is_in_use) {
             return;
         }
@@ -176,19 +219,20 @@ impl BackendSeries {
 }
 
 impl Kept {
-    fn shards(&mut self, backend: &str, address: SocketAddr) -> &mut Shards {
+    /// Where an endpoint is counted, and whether it is so by itself.
+    fn shards(&mut self, backend: &str, address: SocketAddr) -> (&mut Shards, bool) {
         let Self { backends, endpoints, others } = self;
         if backends.len() >= MAX_BACKENDS && !backends.contains_key(backend) {
-            return others;
+            return (others, false);
         }
         let series = backends.entry(backend.into()).or_default();
         if !series.endpoints.contains_key(&address) {
             if *endpoints >= MAX_ENDPOINTS {
-                return &mut series.others;
+                return (&mut series.others, false);
             }
             *endpoints += 1;
         }
-        series.endpoints.entry(address).or_default()
+        (series.endpoints.entry(address).or_default(), true)
     }
 }
 

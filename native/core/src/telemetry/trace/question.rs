@@ -2,7 +2,8 @@
 //! its span says.
 
 use super::written::Asked;
-use super::{Ended, METHODS, Spans, Trace, TryEnded};
+use super::{Ended, Spans, Trace, TryEnded};
+use crate::observe::method::Method;
 use crate::protobuf::Writer;
 use crate::telemetry::attributes::{Value, text};
 use crate::telemetry::context::{Context, Said};
@@ -62,11 +63,11 @@ impl Question {
         if self.span.is_none() {
             return;
         }
-        let known = METHODS.into_iter().find(|known| *known == method);
+        let known = Method::of(method.as_bytes());
         self.begun.replace(Some(Begun {
             at: Instant::now(),
-            method: known.unwrap_or("_OTHER"),
-            original_method: known.is_none().then(|| text(method.as_bytes())),
+            method: known.name(),
+            original_method: known.is_other().then(|| text(method.as_bytes())),
             url: text(url().as_bytes()),
         }));
     }

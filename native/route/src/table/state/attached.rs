@@ -78,7 +78,7 @@ impl State {
     ) {
         let asks_forwarded = matches.iter().any(|matched| matched.predicates.asks_forwarded());
         for listener in all_listeners(&rule.ir.listeners, &attachments) {
-            let tag = tags.of_route(listener, &rule.ir.route);
+            let tag = tags.of_rule(listener, &rule.ir);
             let hosts = Arc::make_mut(self.hosts.entry(Arc::from(listener)).or_default());
             if asks_forwarded {
                 hosts.ask_forwarded();

@@ -1,4 +1,5 @@
 use super::{MAX_BACKENDS, MAX_ENDPOINTS, RequestEnd, UpstreamSeries};
+use crate::observe::metrics::Format;
 use crate::worker::{Generation, Worker};
 use route::ir::EndpointState;
 use route::table::Endpoint;
@@ -17,7 +18,7 @@ fn endpoint(backend: &str, last: u8) -> Endpoint {
 /// The samples, without the histogram's buckets.
 fn samples(series: &UpstreamSeries) -> Vec<String> {
     let mut text = String::new();
-    series.render(&mut text);
+    series.render(&mut text, Format::Text);
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket{"));
     lines.map(|line| line.replace("sluicegate_upstream_", "")).collect()
 }
@@ -42,11 +43,11 @@ fn figures_of_endpoints_and_of_their_backend() {
     let series = UpstreamSeries::default();
     let (one, two) = (endpoint("a/b/80", 1), endpoint("a/b/80", 2));
     for worker in 0..2 {
-        series.shard(worker, &one).record(RequestEnd::Answered(204), QUICK);
-        series.shard(worker, &one).record(RequestEnd::Answered(503), Duration::from_secs(1));
+        series.shard(worker, &one).record(RequestEnd::Answered(204), QUICK, None);
+        series.shard(worker, &one).record(RequestEnd::Answered(503), Duration::from_secs(1), None);
     }
-    series.shard(0, &two).record(RequestEnd::NotConnected, Duration::from_secs(5));
-    series.shard(0, &endpoint("c/d/443", 2)).record(RequestEnd::Opened, QUICK);
+    series.shard(0, &two).record(RequestEnd::NotConnected, Duration::from_secs(5), None);
+    series.shard(0, &endpoint("c/d/443", 2)).record(RequestEnd::Opened, QUICK, None);
     let labels = |last: u8| format!("backend=\"a/b/80\",address=\"10.0.0.{last}:80\"");
     let expected = [
         format!("requests_total{{{},result=\"2xx\"}} 2", labels(1)),
@@ -60,7 +61,7 @@ fn figures_of_endpoints_and_of_their_backend() {
     ];
     assert_eq!(samples(&series), expected);
     let mut text = String::new();
-    series.render(&mut text);
+    series.render(&mut text, Format::Text);
     for (bound, count) in [("0.001", 0), ("0.0025", 2), ("0.5", 2), ("1", 4), ("+Inf", 4)] {
         let line = format!("request_duration_seconds_bucket{{backend=\"a/b/80\",le=\"{bound}\"}} {count}\n");
         assert!(text.contains(&line), "{line}{text}");
@@ -92,9 +93,9 @@ fn each_end_has_a_word_of_its_own() {
 fn an_endpoint_that_left_goes_on_counting_for_its_backend() {
     let series = UpstreamSeries::default();
     let held = series.shard(0, &endpoint("b", 1));
-    held.record(RequestEnd::Answered(200), QUICK);
-    series.shard(0, &endpoint("b", 2)).record(RequestEnd::Answered(200), QUICK);
-    series.shard(0, &endpoint("gone", 3)).record(RequestEnd::Answered(200), QUICK);
+    held.record(RequestEnd::Answered(200), QUICK, None);
+    series.shard(0, &endpoint("b", 2)).record(RequestEnd::Answered(200), QUICK, None);
+    series.shard(0, &endpoint("gone", 3)).record(RequestEnd::Answered(200), QUICK, None);
     series.sweep(&configured(&[("b", 1), ("b", 2), ("gone", 3)]).generation().table);
     let before = samples(&series);
     assert_eq!(before.len(), 3 + 2 * 3 + 2 * 2, "all of them are configured: {before:?}");
@@ -125,7 +126,7 @@ fn beyond_the_limits_there_is_one_series() {
         Endpoint { id, address: address(number), uid: 0, state: EndpointState::Ready }
     };
     for number in 0..MAX_ENDPOINTS + 500 {
-        series.shard(0, &late("a", number)).record(RequestEnd::Answered(200), QUICK);
+        series.shard(0, &late("a", number)).record(RequestEnd::Answered(200), QUICK, None);
     }
     let told = samples(&series);
     assert_eq!(told.iter().filter(|line| line.starts_with("requests_total")).count(), MAX_ENDPOINTS + 1);
@@ -134,13 +135,13 @@ fn beyond_the_limits_there_is_one_series() {
     assert!(told.contains(&all), "{all}");
 
     for number in 0..MAX_BACKENDS + 50 {
-        series.shard(0, &late(&format!("b{number}"), 1)).record(RequestEnd::Answered(200), QUICK);
+        series.shard(0, &late(&format!("b{number}"), 1)).record(RequestEnd::Answered(200), QUICK, None);
     }
     let told = samples(&series);
     assert!(told.contains(&"requests_total{backend=\"other\",address=\"other\",result=\"2xx\"} 51".to_owned()));
 
     series.make_room(&configured(&[]).generation().table);
-    series.shard(0, &late("new", 1)).record(RequestEnd::Answered(200), QUICK);
+    series.shard(0, &late("new", 1)).record(RequestEnd::Answered(200), QUICK, None);
     let line = format!("requests_total{{backend=\"new\",address=\"{}\",result=\"2xx\"}} 1", address(1));
     assert!(samples(&series).contains(&line), "{line}");
 }

@@ -1,4 +1,5 @@
 use super::{BackendState, Slots};
+use crate::ir::HttpRule;
 use crate::samples::{apply, endpoint, merged, rule, site};
 use crate::table::{Backend, Locality, NoTags, State, Table, Tag, Tags};
 use serde_json::{Value, json};
@@ -67,8 +68,8 @@ fn only_what_was_touched_is_made_anew() {
 struct Here;
 
 impl Tags for Here {
-    fn of_route(&self, listener: &str, route: &str) -> Tag {
-        NoTags.of_route(listener, route)
+    fn of_rule(&self, listener: &str, rule: &HttpRule) -> Tag {
+        NoTags.of_rule(listener, rule)
     }
 
     fn of_l4_route(&self, listener: &str, route: &str) -> Tag {
