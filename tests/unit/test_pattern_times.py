@@ -18,6 +18,7 @@ import pytest
 
 from sluicegate.controller.ingress import values
 from sluicegate.controller.ingress.model import rules
+from sluicegate.controller.ingress.nginx.groups import snippets
 from sluicegate.schema import violations
 from sluicegate.schema.catalog import catalog
 from sluicegate.schema.cel_library import cel
@@ -160,3 +161,19 @@ def test_blocks_of_a_bundle() -> None:
             assert list(blocks_of(piece * (1_000_000 // len(piece)))) == []
     with in_time("labels"):
         assert list(blocks_of("".join(f"-----BEGIN {label}-----\n" for label in range(40_000)))) == []
+
+
+def test_directives_of_snippets() -> None:
+    """Lines that are empty are looked at once each, of as many as the annotations of an object may have."""
+    known = re.compile(r"(?:^|[;{}])\s*([a-z_][a-z0-9_]*)", re.MULTILINE)
+    chance = random.Random(14)
+    for _ in range(20_000):
+        text = "".join(chance.choices((*"a0 \t\r\n;{}", "deny"), k=chance.randrange(12)))
+        assert snippets._DIRECTIVE.findall(text) == known.findall(text), text
+        protects = re.search(r"(?:^|[;{}])\s*deny\b", text, re.MULTILINE) is not None
+        assert (snippets._PROTECTS.search(text) is not None) == protects, text
+    for piece in ("\n", " ", ";\n", "{", "return ", "a;", "\r"):
+        with in_time(piece):
+            text = piece * (256 * 1024 // len(piece))
+            snippets._DIRECTIVE.findall(text)
+            snippets._PROTECTS.search(text)

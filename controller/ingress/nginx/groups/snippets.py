@@ -19,7 +19,8 @@ from ..variables import of_ingress
 
 _OF_HTTP = ("configuration-snippet", "server-snippet")
 
-_DIRECTIVE = re.compile(r"(?:^|[;{}])\s*([a-z_][a-z0-9_]*)", re.MULTILINE)
+#: Blanks end with their line: the next one begins anew, and of many empty lines each would be followed to the end.
+_DIRECTIVE = re.compile(r"(?:^|[;{}])[^\S\n]*([a-z_][a-z0-9_]*)", re.MULTILINE)
 _COMMENT = re.compile(r"#[^\n]*")
 _QUOTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
 
@@ -27,7 +28,7 @@ _QUOTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
 #: nobody: it stands before a `deny`, or takes back that of a server.
 _REFUSING = frozenset({"deny", "auth_basic", "auth_request", "auth_jwt", "satisfy"})
 #: The same in a text that is no configuration.
-_PROTECTS = re.compile(rf"(?:^|[;{{}}])\s*(?:{'|'.join(sorted(_REFUSING))}|return\s+[4-5]\d\d)\b", re.MULTILINE)
+_PROTECTS = re.compile(rf"(?:^|[;{{}}])[^\S\n]*(?:{'|'.join(sorted(_REFUSING))}|return\s+[4-5]\d\d)\b", re.MULTILINE)
 _CANARY = "nginx.ingress.kubernetes.io/canary"
 
 _RESPONSE = "`ResponseHeaderModifier`"
