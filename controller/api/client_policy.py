@@ -9,6 +9,8 @@ import msgspec
 
 from .meta import Model, Object
 from .policy import PolicySpec, PolicyStanza
+from .route import BackendReference
+from .telemetry_policy import HTTPHeader
 
 
 class ClientAddress(PolicyStanza, frozen=True, kw_only=True):
@@ -88,11 +90,19 @@ class LogSample(Model, frozen=True, kw_only=True):
     denominator: int = 100
 
 
+class LogCollector(Model, frozen=True, kw_only=True):
+    """`ClientPolicy.spec.accessLog.collector`: who takes lines by OTLP, and fields of each request to it."""
+
+    backend_ref: BackendReference
+    headers: tuple[HTTPHeader, ...] = ()
+
+
 class ClientAccessLog(PolicyStanza, frozen=True, kw_only=True):
     """`ClientPolicy.spec.accessLog`; `mode`: All, Errors or Disabled, which here says that there are no lines."""
 
     mode: str = "All"
     sample: LogSample | None = None
+    collector: LogCollector | None = None
 
 
 class ClientTracing(PolicyStanza, frozen=True, kw_only=True):

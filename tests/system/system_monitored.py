@@ -18,6 +18,7 @@ from system_manifests import (
     grpc_rule,
     https,
     listener,
+    metadata,
     policy,
     route,
     rule,
@@ -35,6 +36,20 @@ from sluicegate.processes.controller.settings import load_controller_settings
 HOST = "shop.test"
 HTTP, HTTPS, LINES = 8080, 8443, 5432
 _LIMIT = {"limits": [{"name": "few", "requests": 1, "per": "1h"}]}
+#: All requests are traced, so that there are exemplars; nobody takes their spans.
+_TRACES = {
+    "apiVersion": "gateway.networking.x-k8s.io/v1alpha1",
+    "kind": "XTelemetryPolicy",
+    "metadata": metadata("traces"),
+    "spec": {
+        "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "gateway"}],
+        "tracing": {
+            "mode": "Enabled",
+            "provider": {"backendRef": {"name": "gone", "port": 80}},
+            "samplingRate": {"numerator": 100},
+        },
+    },
+}
 
 
 class Monitored:
@@ -70,6 +85,7 @@ class Monitored:
             *service("good", good),
             *service("bad", bad),
             *service("gone", gone),
+            _TRACES,
             policy("RateLimitPolicy", "few", target("HTTPRoute", "route", "few"), local=_LIMIT),
             backend_policy("asked", "gone", health={"active": {"type": "TCP", "interval": "1s"}}),
         )

@@ -1,4 +1,4 @@
-"""Collectors of traces, by the messages of opentelemetry-proto: over HTTP and over gRPC."""
+"""Collectors of traces and logs, by the messages of opentelemetry-proto: over HTTP and over gRPC."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2_grpc
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -123,3 +125,86 @@ class GrpcCollector(Collector, trace_service_pb2_grpc.TraceServiceServicer):  # 
 
     def close(self) -> None:
         self._server.stop(None).wait()
+
+
+@dataclass(frozen=True)
+class Line:
+    """A log record as a collector has it; ids are hexadecimal digits, empty where there are none."""
+
+    trace: str
+    span: str
+    severity: str
+    body: str
+    attributes: dict[str, Any]
+    begun: int
+    service: str
+
+
+def lines(request: ExportLogsServiceRequest) -> list[Line]:
+    """All log records of a message."""
+    return [
+        Line(
+            trace=line.trace_id.hex(),
+            span=line.span_id.hex(),
+            severity=line.severity_text,
+            body=line.body.string_value,
+            attributes=_values(line.attributes),
+            begun=line.time_unix_nano,
+            service=str(_values(resource.resource.attributes)["service.name"]),
+        )
+        for resource in request.resource_logs
+        for scope in resource.scope_logs
+        for line in scope.log_records
+    ]
+
+
+@dataclass
+class LogCollector:
+    """What was taken, and how to wait for it."""
+
+    lines: list[Line] = field(default_factory=list)
+    asked: list[dict[str, str]] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def take(self, message: bytes, fields: dict[str, str]) -> None:
+        found = lines(ExportLogsServiceRequest.FromString(message))
+        with self.changed:
+            self.lines += found
+            self.asked.append(fields)
+            self.changed.notify_all()
+
+    def of(self, path: str) -> Line:
+        """The first line of a path, once it is there."""
+
+        def found() -> list[Line]:
+            return [line for line in self.lines if line.attributes["url.path"] == path]
+
+        with self.changed:
+            assert self.changed.wait_for(found, LIMIT), (path, self.lines)
+            return found()[0]
+
+    def answer(self, request: Received) -> bytes:
+        """As a `Backend` does it: over HTTP."""
+        assert (request.method, request.target) == ("POST", "/v1/logs")
+        assert request.header("content-type") == "application/x-protobuf"
+        self.take(bytes(request.body), {name.lower(): value for name, value in request.headers})
+        return response(ExportLogsServiceResponse().SerializeToString())
+
+
+class GrpcLogCollector(LogCollector, logs_service_pb2_grpc.LogsServiceServicer):  # type: ignore[misc]
+    """A server of its own with TLS; `pair`: a key and its certificate."""
+
+    def __init__(self, pair: tuple[bytes, bytes]) -> None:
+        super().__init__()
+        self._server = grpc.server(futures.ThreadPoolExecutor(4))
+        logs_service_pb2_grpc.add_LogsServiceServicer_to_server(self, self._server)
+        port = self._server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+        self.address = ("127.0.0.1", port)
+        self._server.start()
+
+    def Export(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 (the name of the protocol)
+        self.take(request.SerializeToString(), dict(context.invocation_metadata()))
+        return ExportLogsServiceResponse()
+
+    def close(self) -> None:
+        self._server.stop(None)

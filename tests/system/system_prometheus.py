@@ -63,7 +63,7 @@ class Watched:
             self.port = int(probe.getsockname()[1])
         assert PROMETHEUS is not None
         command = [PROMETHEUS, f"--config.file={folder}/prometheus.yaml", f"--storage.tsdb.path={folder}/data"]
-        command.append(f"--web.listen-address=127.0.0.1:{self.port}")
+        command += [f"--web.listen-address=127.0.0.1:{self.port}", "--enable-feature=exemplar-storage"]
         self._log = (folder / "prometheus.log").open("w")
         self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
 

@@ -5,6 +5,7 @@ It needs `prometheus` (Debian: the package of that name) and is left out without
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,6 +46,20 @@ def test_variables_have_values(name: str, watched: Watched) -> None:
     [query] = [text for place, text in EXPRESSIONS.items() if place.endswith(f": ${name}")]
     metric = query.removeprefix("label_values(").partition("{")[0].partition(",")[0]
     assert watched.ask(f"label/{name}/values", **{"match[]": metric})
+
+
+def test_exemplars_are_stored(watched: Watched) -> None:
+    """OpenMetrics is what is scraped: a figure leads to a trace."""
+    query = 'http_server_request_duration_seconds_bucket{http_route="/",http_response_status_code="200"}'
+    now = time.time()
+
+    def stored() -> list[Any]:
+        watched.world.traffic()
+        return list(watched.ask("query_exemplars", query=query, start=str(now - 300), end=str(now + 300)) or ())
+
+    until(stored, "exemplars")
+    labels = stored()[0]["exemplars"][0]["labels"]
+    assert (len(labels["trace_id"]), len(labels["span_id"])) == (32, 16)
 
 
 def test_alerts_are_evaluated(watched: Watched) -> None:

@@ -1,4 +1,4 @@
-"""What the schemas of AccessPolicy, BackendPolicy and RateLimitPolicy take and refuse, by field."""
+"""What the schemas of AccessPolicy, BackendPolicy, ClientPolicy and RateLimitPolicy take and refuse, by field."""
 
 from __future__ import annotations
 
@@ -35,6 +35,10 @@ def cookie(**given: Any) -> tuple[str, dict[str, Any]]:
     return "BackendPolicy", {"sessionCookie": given}
 
 
+def collector(**given: Any) -> tuple[str, dict[str, Any]]:
+    return "ClientPolicy", {"accessLog": {"collector": given}}
+
+
 def limit(**given: Any) -> tuple[str, dict[str, Any]]:
     return "RateLimitPolicy", {"local": {"limits": [{"name": "a", **given}]}}
 
@@ -55,6 +59,9 @@ def limit(**given: Any) -> tuple[str, dict[str, Any]]:
         cookie(sameSite="None"),
         ("BackendPolicy", {"retries": {"within": "10s"}}),
         ("BackendPolicy", {"loadBalancing": {"type": "Hash", "hash": {"key": ["client"], "subset": 8}}}),
+        collector(backendRef=BACKEND, headers=[{"name": "Authorization", "value": "Bearer a"}]),
+        collector(backendRef={**BACKEND, "namespace": "observability"}),
+        collector(backendRef={"group": "gateway.networking.x-k8s.io", "kind": "XBackend", "name": "vendor"}),
         limit(requests=1, per="1s"),
         limit(concurrent=1, key=["client"], mode="Shadow"),
     ],
@@ -103,6 +110,23 @@ def test_what_is_taken(kind: str, spec: dict[str, Any]) -> None:
         (("BackendPolicy", {"retries": {}}), "spec.retries", "give methods, or within"),
         (cookie(maxAge="500ms"), "spec.sessionCookie.maxAge", ""),
         (cookie(maxAge="9601h"), "spec.sessionCookie.maxAge", "from 1s to 9600h"),
+        (collector(), "spec.accessLog.collector.backendRef", "required"),
+        (collector(backendRef={"name": "a"}), "spec.accessLog.collector.backendRef", "a port is named"),
+        (
+            collector(backendRef=BACKEND, headers=[{"name": "a b", "value": "c"}]),
+            "spec.accessLog.collector.headers[0].name",
+            "",
+        ),
+        (
+            collector(backendRef=BACKEND, headers=[{"name": "a", "value": ""}]),
+            "spec.accessLog.collector.headers[0].value",
+            "",
+        ),
+        (
+            collector(backendRef=BACKEND, headers=[{"name": "a", "value": "b"}] * 2),
+            "spec.accessLog.collector.headers[1]",
+            "duplicate",
+        ),
         (limit(), "spec.local.limits[0]", "give requests and per, or concurrent"),
         (limit(requests=1), "spec.local.limits[0]", "give requests and per, or concurrent"),
         (limit(concurrent=1, requests=1, per="1s"), "spec.local.limits[0]", "give requests and per, or concurrent"),

@@ -10,15 +10,15 @@ import msgspec
 
 from sluicegate import ir
 
-from ...api import Diagnostics, Service, XTelemetryPolicy
+from ...api import Diagnostics, XTelemetryPolicy
 from ...api.route import Fraction
-from ...api.telemetry_policy import ParentBasedSampling, SpanAttribute, Tracing, TracingProvider
-from ..backends import backend_name, resolve_backend, service_port
+from ...api.telemetry_policy import ParentBasedSampling, SpanAttribute, Tracing
+from ..backends import resolve_backend
 from ..conditions import Reason
 from ..secrets import Material
 from ..status import Verdict
 from ..unsupported import Unsupported
-from ..values import header_value, header_value_error, told_name_error
+from .collector import collector, header_lines
 from .draft import ASKED, MaterialReads
 from .judged import Judgement
 
@@ -35,11 +35,6 @@ DEFAULT_SERVICE = "sluicegate"
 #: Attributes of one policy: each is in every span.
 MAX_ATTRIBUTES = 64
 
-#: The port of OTLP over HTTP; gRPC has 4317, and any other.
-OTLP_HTTP_PORT = 4318
-_GRPC = frozenset({"grpc", "kubernetes.io/h2c"})
-_HTTP = frozenset({"http", "https", "kubernetes.io/ws", "kubernetes.io/wss"})
-
 
 def judge_telemetry(policy: XTelemetryPolicy, material: Material, diagnostics: Diagnostics) -> Judgement:
     """Judge one policy."""
@@ -51,7 +46,7 @@ def judge_telemetry(policy: XTelemetryPolicy, material: Material, diagnostics: D
     field = f"{FIELD}.provider.backendRef"
     backend, verdict = resolve_backend(policy.key, tracing.provider.backend_ref, ASKED, field, reads, diagnostics)
     try:
-        fields = _headers(tracing.provider)
+        fields = header_lines(tracing.provider.headers, f"{FIELD}.provider.headers")
         traced = ir.TelemetryTracing(
             id=identifier,
             sampling=_share(tracing.sampling_rate, f"{FIELD}.samplingRate") or DEFAULT_SAMPLING,
@@ -66,54 +61,8 @@ def judge_telemetry(policy: XTelemetryPolicy, material: Material, diagnostics: D
     if backend is None:
         return Judgement(ACCEPTED, verdict or RESOLVED, {"": nothing})
     secrets = {identifier: ir.PolicySecret(id=identifier, data=fields)} if fields else {}
-    collector = ir.TraceCollector(
-        backend=backend,
-        protocol=_protocol(backend, reads),
-        service=_host(backend, reads),
-        headers=identifier if fields else "",
-    )
-    return Judgement(ACCEPTED, RESOLVED, {"": msgspec.structs.replace(traced, collector=collector)}, secrets=secrets)
-
-
-def _protocol(backend: str, reads: MaterialReads) -> ir.OtlpProtocol:
-    """What the backend says that it speaks, else what its port is for."""
-    name = backend_name(backend)
-    if name.external:
-        found = reads.external_backend(name.namespace, name.service)
-        says, port = (found.spec.protocol.lower(), found.spec.port.number) if found is not None else ("", 0)
-        is_grpc, is_http = says in {"grpc", "h2c"}, says == "http11"
-    else:
-        service = reads.service(name.namespace, name.service)
-        found_port = service_port(service, name.port) if isinstance(service, Service) else None
-        says, port = found_port.app_protocol.lower() if found_port is not None else "", name.port
-        is_grpc, is_http = says in _GRPC, says in _HTTP
-    if is_grpc or not (is_http or port == OTLP_HTTP_PORT):
-        return ir.OtlpProtocol.GRPC
-    return ir.OtlpProtocol.HTTP
-
-
-def _host(backend: str, reads: MaterialReads) -> str:
-    """The host that is asked."""
-    name = backend_name(backend)
-    found = reads.external_backend(name.namespace, name.service) if name.external else None
-    outside = found.spec.external_hostname if found is not None else None
-    return outside.hostname.lower() if outside is not None else f"{name.service}.{name.namespace}.svc"
-
-
-def _headers(provider: TracingProvider) -> str:
-    """Fields of requests to the collector, a line each: they are secrets, as they are for authentication."""
-    lines: list[str] = []
-    for index, header in enumerate(provider.headers):
-        field = f"{FIELD}.provider.headers[{index}]"
-        error = told_name_error(header.name)
-        if error:
-            raise Unsupported(f"{field}.name", f"{header.name!r} {error}", "name another one, or leave it out")
-        error = header_value_error(header.value) or ""
-        if error:
-            # The value may be a secret: it is quoted nowhere.
-            raise Unsupported(f"{field}.value", f"the value of {header.name} {error}", "correct it")
-        lines.append(f"{header.name.lower()}: {header_value(header.value)}")
-    return "\n".join(lines)
+    traced = msgspec.structs.replace(traced, collector=collector(backend, identifier if fields else "", reads))
+    return Judgement(ACCEPTED, RESOLVED, {"": traced}, secrets=secrets)
 
 
 def _share(fraction: Fraction | None, field: str) -> ir.Percentage | None:

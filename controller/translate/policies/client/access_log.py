@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from sluicegate import ir
 
-from ....api.client_policy import ClientAccessLog, LogSample
-from ..draft import Draft
+from ....api.client_policy import ClientAccessLog, LogCollector, LogSample
+from ...unsupported import Unsupported
+from ..collector import collector, header_lines
+from ..draft import Draft, MaterialReads
 from .parts import MAX_COUNT
 
 #: No sample.
@@ -29,7 +33,24 @@ def judge_access_log(draft: Draft, log: ClientAccessLog | None) -> ir.ClientAcce
         if lines is not ir.LogLines.ALL:
             draft.refuse("accessLog.sample", f"mode {log.mode} has no sample", "use mode All, or remove sample")
         sample = _sample(draft, log.sample)
-    return ir.ClientAccessLog(**head, lines=lines, sample=sample, invalid=draft.faults > faults)
+    stanza = ir.ClientAccessLog(**head, lines=lines, sample=sample, invalid=draft.faults > faults)
+    if log.collector is None or lines is ir.LogLines.NONE:
+        return stanza
+    return msgspec.structs.replace(stanza, collector=_collector(draft, log.collector))
+
+
+def _collector(draft: Draft, wanted: LogCollector) -> ir.OtlpCollector | None:
+    """Who takes lines; None: it was told what is wrong, and they go to nobody. No request is refused for that."""
+    backend = draft.backend(wanted.backend_ref, "accessLog.collector.backendRef")
+    try:
+        fields = header_lines(wanted.headers, "accessLog.collector.headers")
+    except Unsupported as error:
+        draft.refuse(error.field, error.message, error.remedy)
+        return None
+    if backend is None:
+        return None
+    headers = draft.keep("accessLog", fields, "headers") if fields else ""
+    return collector(backend, headers, MaterialReads(draft.material))
 
 
 def _sample(draft: Draft, sample: LogSample) -> ir.LogSample:

@@ -3,7 +3,7 @@
 pub mod ask;
 mod attempt;
 mod exchange;
-mod export_spans;
+mod export;
 mod failure;
 mod fetch_keys;
 mod first_byte;
@@ -17,7 +17,7 @@ pub mod tunnel;
 pub mod websocket_handshake;
 
 pub use exchange::Switched;
-pub use export_spans::{export_spans, flush_spans};
+pub use export::{export_telemetry, flush_telemetry};
 pub use fetch_keys::fetch_keys;
 
 use crate::message::response_filters::ResponseEdits;

@@ -11,7 +11,7 @@ use crate::observe::access_record::Record;
 use crate::observe::method::Method;
 use crate::observe::metrics::{Labels, RuleSeries, Took, Version};
 use crate::policy::Held;
-use crate::telemetry::Trace;
+use crate::telemetry::{Destination, Logged, Trace, write_log_record};
 use codec::Field;
 use route::ir::{ClientAccessLog, LogLines, LogSample};
 use route::policy::{Identity, Networks, Proof, masked};
@@ -106,12 +106,16 @@ struct Text {
     backend: Option<String>,
     endpoint: Option<String>,
     detail: Option<String>,
+    /// It goes to the log of the process.
+    local: bool,
+    /// A policy sends it to a collector.
+    collector: Option<Arc<Destination>>,
 }
 
 impl<'g> Entry<'g> {
     pub fn begin(client: &'g Client, inbound: &Inbound<'_>) -> Self {
         client.worker.metrics.request(inbound.version == HttpVersion::Http2);
-        let text = client.worker.shared.access_log.is_enabled().then(|| Box::new(Text::of(client, inbound)));
+        let text = client.worker.shared.access_log.is_enabled().then(|| Box::new(Text::of(client, inbound, true)));
         Self {
             client,
             started: Instant::now(),
@@ -194,8 +198,17 @@ impl<'g> Entry<'g> {
         }
     }
 
-    /// Whether there will be a line, as a policy has it.
-    pub fn log_as(&mut self, log: &ClientAccessLog) {
+    /// A policy sends lines to a collector, whether or not the process has a log.
+    pub fn keep_text(&mut self, inbound: &Inbound<'_>) {
+        let client = self.client;
+        self.text.get_or_insert_with(|| Box::new(Text::of(client, inbound, false)));
+    }
+
+    /// Whether there will be a line, as a policy has it, and who takes it besides.
+    pub fn log_as(&mut self, log: &ClientAccessLog, collector: Option<&Arc<Destination>>) {
+        if let Some(text) = &mut self.text {
+            text.collector = collector.cloned();
+        }
         let LogSample { numerator, denominator } = log.sample;
         let share = |noise: u32| u64::from(noise) * u64::from(denominator) < (u64::from(numerator) << u32::BITS);
         match log.lines {
@@ -205,11 +218,14 @@ impl<'g> Entry<'g> {
         }
     }
 
+    /// It is an error as the conventions have it.
+    fn has_failed(&self) -> bool {
+        self.status >= 500 || matches!(self.code, Some(ErrorCode::ClientGone | ErrorCode::ResponseNotRead))
+    }
+
     /// As the conventions have it.
     fn labels(&self) -> Labels {
-        let failed =
-            self.status >= 500 || matches!(self.code, Some(ErrorCode::ClientGone | ErrorCode::ResponseNotRead));
-        let labels = Labels::new(self.method, self.status, self.code, failed);
+        let labels = Labels::new(self.method, self.status, self.code, self.has_failed());
         labels.served(conventional(self.version), self.client.scheme() == "https")
     }
 
@@ -313,14 +329,16 @@ impl<'g> Entry<'g> {
         self.response_bytes = down;
     }
 
+    #[inline(never)]
     fn log(&self, text: &Text, duration_ms: f64) {
         let context = self.trace.as_ref().map(|trace| &trace.context);
         let (trace, span) = (context.map(|context| context.trace.hex()), context.map(|context| context.span.hex()));
-        self.client.worker.shared.access_log.push(&Record {
+        let peer = self.client.peer_text();
+        let record = Record {
             time: now() - duration_ms / 1000.0,
             duration_ms,
             client: text.origin.as_deref().unwrap_or(&self.client.address_text),
-            peer: &self.client.peer_text(),
+            peer: &peer,
             protocol: self.version.as_str(),
             scheme: self.client.scheme(),
             sni: self.client.sni(),
@@ -350,7 +368,19 @@ impl<'g> Entry<'g> {
             // Digits.
             trace_id: trace.as_ref().and_then(|id| std::str::from_utf8(id).ok()),
             span_id: span.as_ref().and_then(|id| std::str::from_utf8(id).ok()),
-        });
+        };
+        let worker = &self.client.worker;
+        if text.local {
+            worker.shared.access_log.push(&record);
+        }
+        if let Some(collector) = &text.collector {
+            let matched = self.rule.and_then(|rule| rule.ir.matches.get(self.match_index as usize));
+            let path = matched.map(|matched| matched.path.template());
+            let version = conventional(self.version).name();
+            let logged = Logged { context, path: path.as_deref(), version, failed: self.has_failed() };
+            let octets = write_log_record(&record, &logged);
+            worker.outboxes.push(collector, octets, 1, self.ended.unwrap_or_else(Instant::now));
+        }
     }
 }
 
@@ -402,7 +432,7 @@ impl Drop for Entry<'_> {
 }
 
 impl Text {
-    fn of(client: &Client, inbound: &Inbound<'_>) -> Self {
+    fn of(client: &Client, inbound: &Inbound<'_>, local: bool) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let field = |name: &str| {
             let named = |field: &&Field<'_>| field.name.eq_ignore_ascii_case(name.as_bytes());
@@ -419,6 +449,8 @@ impl Text {
             backend: None,
             endpoint: None,
             detail: None,
+            local,
+            collector: None,
         }
     }
 }

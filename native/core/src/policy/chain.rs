@@ -8,6 +8,7 @@ use super::verdicts::Word;
 use super::{Believed, Denial, Held, Outcome, Pending, Running, State, Step, StepResult};
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;
+use crate::telemetry::Destination;
 use route::ir::{ClientAccessLog, Policy};
 use route::policy::{BodyLimit, Compiled, ConnectionFacts, Facts, Judge, Networks, OwnedFields, Passage, secret_pairs};
 use route::table::{Joined, Table};
@@ -59,6 +60,8 @@ struct Rest {
     /// It holds also where a route allows more.
     request_overrides: bool,
     log: Option<Arc<ClientAccessLog>>,
+    /// Who takes its lines.
+    collector: Option<Arc<Destination>>,
 }
 
 impl Rest {
@@ -73,7 +76,10 @@ impl Rest {
                     rest.request_timeout = limit(timeouts.request_ms);
                     rest.request_overrides = timeouts.overrides;
                 }
-                Policy::ClientAccessLog(log) => rest.log = Some(Arc::clone(log)),
+                Policy::ClientAccessLog(log) => {
+                    rest.log = Some(Arc::clone(log));
+                    rest.collector = State::of_policy(policy).and_then(State::destination).cloned();
+                }
                 _ => {}
             }
         }
@@ -261,6 +267,11 @@ impl Chain {
     /// Which requests have a line in the access log; `None`: all.
     pub fn log(&self) -> Option<&ClientAccessLog> {
         self.rest.log.as_deref()
+    }
+
+    /// Who takes the lines of that, besides the log of the process.
+    pub fn log_collector(&self) -> Option<&Arc<Destination>> {
+        self.rest.collector.as_ref()
     }
 
     /// What stands in for errors.

@@ -28,7 +28,7 @@ pub use figures::{render_faults, render_verdicts};
 #[cfg(test)]
 pub use gate::Gate;
 pub use rate_limit::{Believed, Held, RateLimits, render as render_limits};
-pub use running::{Running, State, render_traces};
+pub use running::{Running, State, render_telemetry};
 
 use crate::error::ErrorCode;
 use crate::observe::l4::L4Reason;

@@ -5,7 +5,7 @@ use super::access::{KeySets, Tokens, Users};
 use super::draws::Faults;
 use super::external::Answers;
 use super::verdicts::{Verdicts, Word};
-use crate::telemetry::{self, Collector, Figures};
+use crate::telemetry::{self, Collector, Destination, NAME, Signal};
 use route::ir::Policy;
 use route::policy::{Compiled, Judge};
 use route::table::Table;
@@ -34,6 +34,8 @@ pub enum State {
     Answers(Arc<Answers>),
     /// Who takes spans.
     Tracing(Arc<Collector>),
+    /// Who takes lines of the log.
+    Logs(Arc<Destination>),
 }
 
 impl Running {
@@ -93,21 +95,33 @@ impl State {
                 });
                 Collector::of(policy, before).map_or(Self::Stateless, |collector| Self::Tracing(Arc::new(collector)))
             }
+            (Policy::ClientAccessLog(log), _) => {
+                let before = before.and_then(Self::destination);
+                let to = log.collector.as_ref().map(|to| (Signal::Logs, to));
+                let found = to.and_then(|to| Destination::of(policy, to, NAME, before.map(|before| &**before)));
+                found.map_or(Self::Stateless, |found| Self::Logs(Arc::new(found)))
+            }
             _ => Self::Stateless,
+        }
+    }
+
+    /// Where its telemetry goes.
+    pub fn destination(&self) -> Option<&Arc<Destination>> {
+        match self {
+            Self::Tracing(collector) => Some(&collector.destination),
+            Self::Logs(destination) => Some(destination),
+            _ => None,
         }
     }
 }
 
-/// Write what became of spans, for Prometheus.
-pub fn render_traces(table: &Table, text: &mut String) {
-    let all = table.policies.iter().filter_map(|(id, policy)| Some((&**id, figures_of(policy)?)));
-    telemetry::render(all, text);
-}
-
-fn figures_of(policy: &Compiled) -> Option<&Figures> {
-    match State::of_policy(policy)? {
-        State::Tracing(collector) => Some(&collector.figures),
-        _ => None,
+/// Write what became of spans and log records, for Prometheus.
+pub fn render_telemetry(table: &Table, text: &mut String) {
+    let of = |policy| State::of_policy(policy).and_then(State::destination);
+    let all: Vec<_> = table.policies.iter().filter_map(|(id, policy)| Some((&**id, of(policy)?))).collect();
+    for signal in [Signal::Traces, Signal::Logs] {
+        let own = all.iter().filter(|(_, to)| to.signal == signal);
+        telemetry::render(signal, own.map(|(id, to)| (*id, &*to.figures)), text);
     }
 }
 
@@ -138,6 +152,8 @@ mod tests {
         };
         let service = json!({"protocol": "http", "backend": "b", "timeout_ms": 1});
         let external = json!({"type": "access_external", "id": "AccessPolicy/a/p/external", "service": service});
+        let log = json!({"type": "client_access_log", "id": "ClientPolicy/a/p/accessLog"});
+        let collector = json!({"backend": "b", "protocol": "http", "service": "otel.a.svc"});
         for (policy, secret, expected) in [
             (api_key(), KEYS, "stateless"),
             (basic(), USERS, "users"),
@@ -149,6 +165,8 @@ mod tests {
             (one_a_day(), "", "limits"),
             (fault(None, true), "", "faults"),
             (external, "", "stateless"),
+            (log.clone(), "", "stateless"),
+            (with(log, &json!({"collector": collector})), "", "logs"),
         ] {
             let table = table(&json!([policy]), secret);
             let (_, policy) = table.policies.iter().next().unwrap();
@@ -161,6 +179,7 @@ mod tests {
                 State::Faults(_) => "faults",
                 State::Answers(_) => "answers",
                 State::Tracing(_) => "tracing",
+                State::Logs(_) => "logs",
             };
             assert_eq!(found, expected, "{:?} {secret}", policy.ir);
             assert_eq!(Running::is_unusable(policy), expected == "unusable", "{:?}", policy.ir);

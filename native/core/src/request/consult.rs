@@ -50,12 +50,15 @@ pub fn facts<'r>(
 pub fn note(chain: &Chain, inbound: &Inbound<'_>, record: &mut Entry<'_>) {
     note_origin(chain, inbound, record);
     if let Some(log) = chain.log() {
-        record.log_as(log);
+        record.log_as(log, chain.log_collector());
     }
 }
 
 /// The same, but for whether there is one, which a rule may say that is not known yet.
 pub fn note_origin(chain: &Chain, inbound: &Inbound<'_>, record: &mut Entry<'_>) {
+    if chain.log_collector().is_some() {
+        record.keep_text(inbound);
+    }
     record.mask(chain.secret_pairs());
     let proxies = chain.trusted_proxies();
     if proxies.is_some() {

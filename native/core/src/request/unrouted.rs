@@ -98,7 +98,7 @@ pub fn consult_listener<'g>(
             if part == Part::BeforeRules
                 && let Some(log) = chain.log()
             {
-                record.log_as(log);
+                record.log_as(log, chain.log_collector());
             }
             if let Some(detail) = denial.detail.take() {
                 record.detail(|| detail);

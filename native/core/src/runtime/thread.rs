@@ -118,7 +118,7 @@ async fn serve(worker: Rc<Worker>, inbox: &mut Inbox, told: &mut Told) {
     // Made for the first UDP listener: most gateways have none.
     let mut datagrams: Option<Rc<l4::Datagrams>> = None;
     tokio::task::spawn_local(sweep(Rc::clone(&worker)));
-    tokio::task::spawn_local(export_spans(Rc::clone(&worker)));
+    tokio::task::spawn_local(export_telemetry(Rc::clone(&worker)));
     // One for the whole process.
     if worker.id == 0 {
         tokio::task::spawn_local(fetch_keys(Rc::clone(&worker)));
@@ -173,7 +173,7 @@ async fn serve(worker: Rc<Worker>, inbox: &mut Inbox, told: &mut Told) {
         }
         leave(&worker, &mut accepting, told.leaving);
     }
-    dispatch::flush_spans(&worker).await;
+    dispatch::flush_telemetry(&worker).await;
 }
 
 /// Begin to take what comes to a socket. `None`: the system has no room for it, and the operator is told.
@@ -234,8 +234,8 @@ async fn fetch_keys(worker: Rc<Worker>) {
     survive(&worker, "fetching keys of identity providers", async || dispatch::fetch_keys(&worker).await).await;
 }
 
-async fn export_spans(worker: Rc<Worker>) {
-    survive(&worker, "sending spans to collectors", async || dispatch::export_spans(&worker).await).await;
+async fn export_telemetry(worker: Rc<Worker>) {
+    survive(&worker, "sending telemetry to collectors", async || dispatch::export_telemetry(&worker).await).await;
 }
 
 async fn sweep(worker: Rc<Worker>) {

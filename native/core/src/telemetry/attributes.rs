@@ -5,10 +5,11 @@ use crate::protobuf::{Writer, size_of, size_of_varint};
 /// Octets of a text that a client has a say in. Stops one request from filling the queue of all.
 pub const MAX_TEXT: usize = 1024;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'v> {
     Text(&'v str),
     Number(u64),
+    Fraction(f64),
 }
 
 /// An attribute, as `field` of the message that has it.
@@ -16,6 +17,7 @@ pub fn write(writer: &mut Writer, field: u64, key: &str, value: Value<'_>) {
     let any = match value {
         Value::Text(text) => size_of(text.len()),
         Value::Number(number) => 1 + size_of_varint(number),
+        Value::Fraction(_) => 9,
     };
     writer.begin(field, size_of(key.len()) + size_of(any));
     writer.begin(1, key.len());
@@ -27,6 +29,7 @@ pub fn write(writer: &mut Writer, field: u64, key: &str, value: Value<'_>) {
             writer.raw(text.as_bytes());
         }
         Value::Number(number) => writer.any_number(3, number),
+        Value::Fraction(fraction) => writer.fixed64(4, fraction.to_bits()),
     }
 }
 

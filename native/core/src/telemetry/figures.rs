@@ -1,8 +1,25 @@
-//! What became of the spans of a policy, for Prometheus.
+//! What became of what policies send, spans or log records, for Prometheus.
 
 use crate::observe::counter::header;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+/// What is sent. The messages of both have the same numbers of fields (`opentelemetry/proto/collector/*/v1`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    Traces,
+    Logs,
+}
+
+impl Signal {
+    /// What one of it is called, for people.
+    pub fn items(self) -> &'static str {
+        match self {
+            Self::Traces => "spans",
+            Self::Logs => "log records",
+        }
+    }
+}
 
 /// Of one policy, of all workers; it outlives changes of the policy.
 #[derive(Debug, Default)]
@@ -16,18 +33,18 @@ pub struct Figures {
 
 impl Figures {
     /// The collector has them.
-    pub fn exported(&self, spans: u64) {
-        self.exported.fetch_add(spans, Relaxed);
+    pub fn exported(&self, items: u64) {
+        self.exported.fetch_add(items, Relaxed);
     }
 
     /// There was no place for them.
-    pub fn dropped(&self, spans: u64) {
-        self.dropped.fetch_add(spans, Relaxed);
+    pub fn dropped(&self, items: u64) {
+        self.dropped.fetch_add(items, Relaxed);
     }
 
     /// The collector would not have them, or could not be reached for too long.
-    pub fn failed(&self, spans: u64) {
-        self.failed.fetch_add(spans, Relaxed);
+    pub fn failed(&self, items: u64) {
+        self.failed.fetch_add(items, Relaxed);
     }
 
     /// Whether the collector takes nothing is news.
@@ -35,28 +52,32 @@ impl Figures {
         self.away.swap(away, Relaxed) != away
     }
 
-    /// Each outcome with its spans.
+    /// Each outcome with how many it was of.
     pub fn all(&self) -> [(&'static str, u64); 3] {
         [("exported", &self.exported), ("dropped", &self.dropped), ("failed", &self.failed)]
-            .map(|(outcome, spans)| (outcome, spans.load(Relaxed)))
+            .map(|(outcome, items)| (outcome, items.load(Relaxed)))
     }
 }
 
 /// Write the figures of policies, by their ids. These come from the configuration, so the number of series does too.
-pub fn render<'f>(policies: impl Iterator<Item = (&'f str, &'f Figures)>, text: &mut String) {
+pub fn render<'f>(signal: Signal, policies: impl Iterator<Item = (&'f str, &'f Figures)>, text: &mut String) {
+    let (name, help) = match signal {
+        Signal::Traces => ("trace_spans_total", "Spans that were recorded, by what became of them."),
+        Signal::Logs => ("log_records_total", "Lines of access logs for collectors, by what became of them."),
+    };
     let mut all: Vec<_> = policies.collect();
     all.sort_by_key(|(id, _)| *id);
-    header(text, "trace_spans_total", "counter", "Spans that were recorded, by what became of them.");
+    header(text, name, "counter", help);
     for (id, figures) in all {
-        for (outcome, spans) in figures.all() {
-            let _ = writeln!(text, "sluicegate_trace_spans_total{{policy=\"{id}\",outcome=\"{outcome}\"}} {spans}");
+        for (outcome, items) in figures.all() {
+            let _ = writeln!(text, "sluicegate_{name}{{policy=\"{id}\",outcome=\"{outcome}\"}} {items}");
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Figures, render};
+    use super::{Figures, Signal, render};
 
     #[test]
     fn what_became_of_spans() {
@@ -65,7 +86,7 @@ mod tests {
         one.dropped(2);
         one.failed(1);
         let mut text = String::new();
-        render([("b", &one), ("a", &two)].into_iter(), &mut text);
+        render(Signal::Traces, [("b", &one), ("a", &two)].into_iter(), &mut text);
         let lines: Vec<_> = text.lines().skip(2).collect();
         assert!(lines[0].starts_with("sluicegate_trace_spans_total{policy=\"a\",outcome=\"exported\"} 0"), "{text}");
         assert_eq!(

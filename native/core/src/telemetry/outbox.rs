@@ -1,6 +1,6 @@
-//! Spans that wait until a collector takes them, of one worker. Bounded by octets: what has no place is dropped.
+//! What waits until a collector takes it, spans and log records, of one worker. Bounded by octets: what has no place is dropped.
 
-use super::collector::Collector;
+use super::destination::Destination;
 use ahash::AHashMap;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -9,16 +9,16 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Octets of spans that wait for one collector. Stops one that takes nothing from filling memory.
+/// Octets that wait for one collector. Stops one that takes nothing from filling memory.
 const MAX_WAITING: usize = 1024 * 1024;
 
 /// The same of all collectors.
 const MAX_WAITING_OF_ALL: usize = 8 * MAX_WAITING;
 
-/// Octets of spans that leave in one message; collectors refuse messages above 4 MiB.
+/// Octets that leave in one message; collectors refuse messages above 4 MiB.
 const MAX_BATCH: usize = 256 * 1024;
 
-/// How long a span waits for company.
+/// How long a span, or a line, waits for company.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Between tries of one message; twice as long after each further one.
@@ -31,26 +31,26 @@ const MAX_TRIES: u32 = 5;
 /// A message of which nothing was heard for so long has ended without a word. Longer than any takes.
 const LOST: Duration = Duration::from_secs(60);
 
-/// The spans of one request.
+/// What one request leaves.
 #[derive(Debug)]
 struct Part {
     octets: Vec<u8>,
-    spans: u64,
+    items: u64,
 }
 
 /// What leaves in one message.
 #[derive(Debug)]
 pub struct Batch {
     pub octets: Vec<u8>,
-    pub spans: u64,
+    pub items: u64,
     tries: u32,
 }
 
 /// Of one collector.
 #[derive(Debug)]
 struct Outbox {
-    /// The one whose span came last.
-    collector: Arc<Collector>,
+    /// The one for which something came last.
+    collector: Arc<Destination>,
     parts: VecDeque<Part>,
     octets: usize,
     /// A message that was not taken, and is tried again.
@@ -81,8 +81,8 @@ pub struct Outboxes {
 }
 
 impl Outboxes {
-    /// Put the spans of a request among those that wait; what has no place is dropped, and counted.
-    pub fn push(&self, collector: &Arc<Collector>, octets: Vec<u8>, spans: u64, now: Instant) {
+    /// Put what a request leaves among what waits; what has no place is dropped, and counted.
+    pub fn push(&self, collector: &Arc<Destination>, octets: Vec<u8>, items: u64, now: Instant) {
         let mut boxes = self.boxes.borrow_mut();
         let new = || Outbox {
             collector: Arc::clone(collector),
@@ -98,13 +98,13 @@ impl Outboxes {
         let Some(own) = boxes.get_mut(collector.id()) else { return };
         let (size, all) = (octets.len(), self.waiting.get());
         if own.octets + size > MAX_WAITING || all + size > MAX_WAITING_OF_ALL {
-            collector.figures.dropped(spans);
+            collector.figures.dropped(items);
             return;
         }
         if !Arc::ptr_eq(&own.collector, collector) {
             own.collector = Arc::clone(collector);
         }
-        own.parts.push_back(Part { octets, spans });
+        own.parts.push_back(Part { octets, items });
         own.octets += size;
         self.waiting.set(all + size);
         if own.under_way.is_some() || own.kept.is_some() {
@@ -120,7 +120,7 @@ impl Outboxes {
     }
 
     /// Take a message that is due, and begin it; whoever takes it says what came of it. `early`: whether or not it is due.
-    pub fn take(&self, now: Instant, early: bool) -> Option<(Arc<Collector>, Batch)> {
+    pub fn take(&self, now: Instant, early: bool) -> Option<(Arc<Destination>, Batch)> {
         let mut boxes = self.boxes.borrow_mut();
         // Of a message that was lost nothing is left to send.
         boxes.retain(|_, own| !own.is_lost(now) || own.kept.is_some() || !own.parts.is_empty());
@@ -129,12 +129,12 @@ impl Outboxes {
         own.due = None;
         own.under_way = Some(now);
         let batch = own.kept.take().unwrap_or_else(|| {
-            let mut batch = Batch { octets: Vec::new(), spans: 0, tries: 0 };
+            let mut batch = Batch { octets: Vec::new(), items: 0, tries: 0 };
             while let Some(part) = own.parts.front()
                 && (batch.octets.is_empty() || batch.octets.len() + part.octets.len() <= MAX_BATCH)
             {
                 batch.octets.extend_from_slice(&part.octets);
-                batch.spans += part.spans;
+                batch.items += part.items;
                 own.parts.pop_front();
             }
             own.octets -= batch.octets.len();
@@ -145,7 +145,7 @@ impl Outboxes {
     }
 
     /// A message has come to its end. `again`: it was not taken, and may be at another time.
-    pub fn done(&self, collector: &Collector, again: Option<Batch>, now: Instant) {
+    pub fn done(&self, collector: &Destination, again: Option<Batch>, now: Instant) {
         let mut boxes = self.boxes.borrow_mut();
         let Some(own) = boxes.get_mut(collector.id()) else { return };
         own.under_way = None;
@@ -156,7 +156,7 @@ impl Outboxes {
                 own.due = Some(now + pause);
                 own.kept = Some(Batch { tries: batch.tries + 1, ..batch });
             }
-            Some(batch) => collector.figures.failed(batch.spans),
+            Some(batch) => collector.figures.failed(batch.items),
             None => {}
         }
         if own.due.is_none() && !own.parts.is_empty() {
@@ -190,25 +190,25 @@ impl Outboxes {
 #[cfg(test)]
 mod tests {
     use super::{Batch, FIRST_RETRY, LINGER, LOST, MAX_BATCH, MAX_TRIES, MAX_WAITING, MAX_WAITING_OF_ALL, Outboxes};
-    use crate::telemetry::samples::collector;
+    use crate::telemetry::samples::destination;
     use serde_json::json;
     use tokio::time::Instant;
 
-    fn outcomes(of: &super::Collector) -> [u64; 3] {
-        of.figures.all().map(|(_, spans)| spans)
+    fn outcomes(of: &super::Destination) -> [u64; 3] {
+        of.figures.all().map(|(_, items)| items)
     }
 
     /// A span waits for company, but not long; a message has an end.
     #[test]
     fn when_spans_leave() {
-        let (boxes, to, now) = (Outboxes::default(), collector(&json!({})), Instant::now());
+        let (boxes, to, now) = (Outboxes::default(), destination(&json!({})), Instant::now());
         assert!(boxes.is_empty() && boxes.due().is_none() && boxes.take(now, true).is_none());
         boxes.push(&to, vec![1; 10], 2, now);
         boxes.push(&to, vec![2; 10], 1, now);
         assert_eq!(boxes.due(), Some(now + LINGER));
         assert!(boxes.take(now, false).is_none());
         let (_, batch) = boxes.take(now + LINGER, false).unwrap();
-        assert_eq!((batch.spans, batch.octets), (3, [[1; 10], [2; 10]].concat()));
+        assert_eq!((batch.items, batch.octets), (3, [[1; 10], [2; 10]].concat()));
         // One message at a time.
         boxes.push(&to, vec![3; MAX_BATCH], 1, now);
         assert!(boxes.take(now + LINGER, true).is_none());
@@ -217,7 +217,7 @@ mod tests {
         boxes.push(&to, vec![4; 10], 1, now);
         assert_eq!(boxes.take(now, false).unwrap().1.octets.len(), MAX_BATCH);
         boxes.done(&to, None, now);
-        assert_eq!(boxes.take(now, true).unwrap().1.spans, 1);
+        assert_eq!(boxes.take(now, true).unwrap().1.items, 1);
         boxes.done(&to, None, now);
         assert!(boxes.is_empty() && boxes.waiting.get() == 0);
         // One that is larger than a message leaves alone.
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn what_has_no_place_is_dropped() {
         let (boxes, now) = (Outboxes::default(), Instant::now());
-        let to = |name: usize| collector(&json!({"id": format!("XTelemetryPolicy/a/p{name}")}));
+        let to = |name: usize| destination(&json!({"id": format!("XTelemetryPolicy/a/p{name}")}));
         let (stalled, other) = (to(0), to(1));
         for _ in 0..MAX_WAITING / 1024 + 50 {
             boxes.push(&stalled, vec![0; 1024], 3, now);
@@ -249,7 +249,7 @@ mod tests {
     /// A message is tried again less and less, and then no more; what came meanwhile follows it.
     #[test]
     fn what_is_tried_again() {
-        let (boxes, to, mut now) = (Outboxes::default(), collector(&json!({})), Instant::now());
+        let (boxes, to, mut now) = (Outboxes::default(), destination(&json!({})), Instant::now());
         boxes.push(&to, vec![1; 10], 1, now);
         let mut pauses = Vec::new();
         for _ in 0..MAX_TRIES {
@@ -263,13 +263,13 @@ mod tests {
         }
         assert_eq!(pauses[..3], [FIRST_RETRY, 2 * FIRST_RETRY, 4 * FIRST_RETRY]);
         assert_eq!(outcomes(&to), [0, 0, 1]);
-        assert_eq!(boxes.take(now, true).unwrap().1.spans, u64::from(MAX_TRIES));
+        assert_eq!(boxes.take(now, true).unwrap().1.items, u64::from(MAX_TRIES));
     }
 
     /// Who was to say what came of a message may have met its end.
     #[test]
     fn a_message_without_an_end_is_given_up() {
-        let (boxes, to, now) = (Outboxes::default(), collector(&json!({})), Instant::now());
+        let (boxes, to, now) = (Outboxes::default(), destination(&json!({})), Instant::now());
         boxes.push(&to, vec![1; 10], 1, now);
         let Some((_, Batch { .. })) = boxes.take(now, true) else { panic!("a message") };
         boxes.push(&to, vec![2; 10], 1, now);

@@ -1,6 +1,6 @@
 //! What tests of traces have in common: collectors, and spans as their receivers read them.
 
-use super::Collector;
+use super::{Collector, Destination};
 use crate::protobuf::{self, Value};
 use route::ir::Policy;
 use route::policy::Compiled;
@@ -20,6 +20,10 @@ pub fn policy(more: &Json) -> Json {
 pub fn collector(more: &Json) -> Arc<Collector> {
     let ir: Policy = serde_json::from_value(policy(more)).unwrap();
     Arc::new(Collector::of(&Compiled::of(ir, Vec::new(), vec![0]), None).unwrap())
+}
+
+pub fn destination(more: &Json) -> Arc<Destination> {
+    Arc::clone(&collector(more).destination)
 }
 
 /// A span that was received.
@@ -44,15 +48,15 @@ impl Received {
     }
 }
 
-fn text(value: Value<'_>) -> String {
+pub fn text(value: Value<'_>) -> String {
     String::from_utf8(value.bytes().unwrap().to_vec()).unwrap()
 }
 
-fn fields(message: &[u8]) -> Vec<(u64, Value<'_>)> {
+pub fn fields(message: &[u8]) -> Vec<(u64, Value<'_>)> {
     protobuf::read(message).unwrap()
 }
 
-fn pair(value: Value<'_>) -> (String, String) {
+pub fn pair(value: Value<'_>) -> (String, String) {
     let pair = fields(value.bytes().unwrap());
     let (kind, any) = fields(pair[1].1.bytes().unwrap())[0];
     let any = if kind == 1 { text(any) } else { any.number().unwrap().to_string() };

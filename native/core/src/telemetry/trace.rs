@@ -291,7 +291,7 @@ fn joined(fields: &[Field<'_>], name: &str) -> Option<String> {
 }
 
 /// The path of a target, without its query.
-fn path_of(target: &[u8]) -> &[u8] {
+pub(super) fn path_of(target: &[u8]) -> &[u8] {
     let target = &target[..target.iter().position(|byte| *byte == b'?').unwrap_or(target.len())];
     if target.starts_with(b"/") {
         return target;
@@ -303,7 +303,7 @@ fn path_of(target: &[u8]) -> &[u8] {
 }
 
 /// The two parts of an authority, as far as it has them.
-fn host_and_port(authority: &[u8]) -> (String, Option<u16>) {
+pub(super) fn host_and_port(authority: &[u8]) -> (String, Option<u16>) {
     let authority = text(authority);
     let bracket = authority.rfind(']').map_or(0, |at| at + 1);
     match authority[bracket..].rfind(':').map(|at| bracket + at) {

@@ -137,7 +137,7 @@ impl Shared {
         policy::render_faults(&generation.table, &mut text);
         render_checked(&generation.table, &mut text);
         policy::render_verdicts(&generation.table, &mut text);
-        policy::render_traces(&generation.table, &mut text);
+        policy::render_telemetry(&generation.table, &mut text);
         self.key_sets.render(&mut text);
         generation.server_tls.render_ends(&mut text);
         process::render(&mut text);
@@ -163,8 +163,8 @@ pub struct Worker {
     /// Whose turn it is.
     pub turns: Turns,
     pub scratch: Scratch,
-    /// Spans that wait for their collectors.
-    pub traces: Outboxes,
+    /// Spans and log records that wait for their collectors.
+    pub outboxes: Outboxes,
     /// Names of traces and spans.
     pub ids: Ids,
 }
@@ -182,7 +182,7 @@ impl Worker {
             generation: RefCell::new(Rc::new(shared.generation.load_full())),
             turns: Turns::default(),
             scratch: Scratch::default(),
-            traces: Outboxes::default(),
+            outboxes: Outboxes::default(),
             ids: Ids::default(),
             shared,
         }

@@ -103,10 +103,10 @@ from .telemetry import (
     FilterTelemetry,
     HeaderSpanSource,
     LiteralSpanSource,
+    OtlpCollector,
     OtlpProtocol,
     SpanAttribute,
     TelemetryTracing,
-    TraceCollector,
     TraceFormat,
 )
 from .tls_versions import CipherSuite, TlsVersion, TlsVersions
@@ -184,6 +184,7 @@ __all__ = [
     "LogSample",
     "NamedValues",
     "Need",
+    "OtlpCollector",
     "OtlpProtocol",
     "PageBody",
     "PageContent",
@@ -214,7 +215,6 @@ __all__ = [
     "TelemetryTracing",
     "TlsVersion",
     "TlsVersions",
-    "TraceCollector",
     "TraceFormat",
     "Underscores",
     "UriSan",

@@ -10,7 +10,8 @@ from enum import Enum
 from typing import ClassVar
 
 from ..base import Base, Unsigned32, Unsigned64
-from .base import StanzaBase, Trait
+from .base import Need, StanzaBase, Trait
+from .telemetry import OtlpCollector
 from .tls_versions import TlsVersions
 
 
@@ -196,7 +197,12 @@ class LogSample(Base, frozen=True, kw_only=True):
 
 
 class ClientAccessLog(StanzaBase, frozen=True, kw_only=True, tag="client_access_log"):
-    """`ClientPolicy.spec.accessLog`; `sample`: of the lines of what is no error; errors are all logged."""
+    """`ClientPolicy.spec.accessLog`.
+
+    Attributes:
+        sample: of the lines of what is no error; errors are all logged.
+        collector: who takes lines besides the log of the process; None: nobody does.
+    """
 
     acts_on: ClassVar[frozenset[str]] = frozenset({"listener", "http_rule"})
     kind: ClassVar[str] = "ClientPolicy"
@@ -204,6 +210,11 @@ class ClientAccessLog(StanzaBase, frozen=True, kw_only=True, tag="client_access_
 
     lines: LogLines = LogLines.ALL
     sample: LogSample = LogSample(numerator=1, denominator=1)
+    collector: OtlpCollector | None = None
+
+    def needs(self) -> Iterable[Need]:
+        """Who takes lines, and what it is told."""
+        return self.collector.needs() if self.collector is not None else ()
 
     def of_traits(self) -> Iterable[tuple[str, Trait]]:
         """All of it."""

@@ -12,14 +12,14 @@ from .base import Need, PolicyBase, StanzaBase, Trait
 
 
 class OtlpProtocol(enum.Enum):
-    """How spans are sent; `HTTP`: binary protocol buffers."""
+    """How telemetry is sent; `HTTP`: binary protocol buffers."""
 
     GRPC = "grpc"
     HTTP = "http"
 
 
-class TraceCollector(Base, frozen=True, kw_only=True):
-    """Who takes spans.
+class OtlpCollector(Base, frozen=True, kw_only=True):
+    """Who takes spans, or lines of a log.
 
     Attributes:
         backend: id.
@@ -31,6 +31,11 @@ class TraceCollector(Base, frozen=True, kw_only=True):
     protocol: OtlpProtocol
     service: str
     headers: str = ""
+
+    def needs(self) -> Iterable[Need]:
+        """Who it is, and what it is told."""
+        secret = (("policy_secrets", self.headers),) if self.headers else ()
+        return (("backends", self.backend), *secret)
 
 
 class HeaderSpanSource(Base, frozen=True, kw_only=True, tag_field="type", tag="header"):
@@ -76,7 +81,7 @@ class TelemetryTracing(PolicyBase, frozen=True, kw_only=True, tag="telemetry_tra
 
     acts_on: ClassVar[frozenset[str]] = frozenset({"listener"})
 
-    collector: TraceCollector | None = None
+    collector: OtlpCollector | None = None
     sampling: Percentage = Percentage(numerator=0, denominator=1)
     parent_sampling: Percentage | None = None
     service_name: str
@@ -85,10 +90,7 @@ class TelemetryTracing(PolicyBase, frozen=True, kw_only=True, tag="telemetry_tra
 
     def needs(self) -> Iterable[Need]:
         """Who takes spans, and what it is told."""
-        if self.collector is None:
-            return ()
-        secret = (("policy_secrets", self.collector.headers),) if self.collector.headers else ()
-        return (("backends", self.collector.backend), *secret)
+        return self.collector.needs() if self.collector is not None else ()
 
 
 class TraceFormat(enum.Enum):

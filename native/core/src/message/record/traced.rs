@@ -125,7 +125,7 @@ impl Entry<'_> {
             grpc_status: self.grpc_status,
         });
         if let Some((octets, count)) = spans {
-            self.client.worker.traces.push(trace.collector(), octets, count, at);
+            self.client.worker.outboxes.push(&trace.collector().destination, octets, count, at);
         }
     }
 }

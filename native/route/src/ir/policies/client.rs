@@ -1,7 +1,7 @@
 //! `ClientPolicy`: how clients are spoken to. Of a number or a time 0 is "as the engine's settings have it", which are upper
 //! bounds besides.
 
-use super::TlsVersions;
+use super::{Need, OtlpCollector, TlsVersions};
 use serde::{Deserialize, Serialize};
 
 /// `ClientPolicy.spec.clientAddress`.
@@ -241,9 +241,16 @@ pub struct ClientAccessLog {
     /// Of those that are no errors; errors are all logged.
     #[serde(default = "all")]
     pub sample: LogSample,
+    /// Who takes lines besides the log of the process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collector: Option<OtlpCollector>,
 }
 
-super::stanza!(ClientAccessLog of "ClientPolicy", "accessLog", [Listener, HttpRule], tightens: false);
+super::stanza!(ClientAccessLog of "ClientPolicy", "accessLog", [Listener, HttpRule], tightens: false, {
+    fn needs(&self) -> Vec<Need<'_>> {
+        self.collector.as_ref().map_or_else(Vec::new, OtlpCollector::needs)
+    }
+});
 
 /// Which requests have a line in the access log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ pub struct TelemetryTracing {
     pub id: String,
     /// Absent: nothing is traced, and what clients say of traces goes on as it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub collector: Option<TraceCollector>,
+    pub collector: Option<OtlpCollector>,
     /// Of the requests whose client decides nothing, or nothing that counts.
     #[serde(default = "none")]
     pub sampling: Percentage,
@@ -30,10 +30,10 @@ pub struct TelemetryTracing {
     pub attributes: Vec<SpanAttribute>,
 }
 
-/// Who takes spans.
+/// Who takes spans, or lines of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TraceCollector {
+pub struct OtlpCollector {
     /// Backend id.
     pub backend: String,
     pub protocol: OtlpProtocol,
@@ -44,7 +44,14 @@ pub struct TraceCollector {
     pub headers: String,
 }
 
-/// How spans are sent (OTLP specification, 1.5).
+impl OtlpCollector {
+    pub(super) fn needs(&self) -> Vec<Need<'_>> {
+        let secret = Some(Need::Secret(&self.headers)).filter(|_| !self.headers.is_empty());
+        std::iter::once(Need::Backend(&self.backend)).chain(secret).collect()
+    }
+}
+
+/// How telemetry is sent (OTLP specification, 1.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OtlpProtocol {
@@ -138,8 +145,6 @@ impl PolicyKind for TelemetryTracing {
     }
 
     fn needs(&self) -> Vec<Need<'_>> {
-        let Some(collector) = &self.collector else { return Vec::new() };
-        let secret = Some(Need::Secret(&collector.headers)).filter(|_| !collector.headers.is_empty());
-        std::iter::once(Need::Backend(&collector.backend)).chain(secret).collect()
+        self.collector.as_ref().map_or_else(Vec::new, OtlpCollector::needs)
     }
 }

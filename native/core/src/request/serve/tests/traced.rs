@@ -21,9 +21,9 @@ async fn trace(gateway: &Gateway, head: &str) -> (Vec<String>, Vec<Received>) {
         assert_eq!(other, None, "{asked}");
         only
     };
-    let batch = gateway.client.worker.traces.take(Instant::now(), true);
+    let batch = gateway.client.worker.outboxes.take(Instant::now(), true);
     let found = batch.map_or_else(Vec::new, |(to, batch)| {
-        gateway.client.worker.traces.done(&to, None, Instant::now());
+        gateway.client.worker.outboxes.done(&to, None, Instant::now());
         spans(&batch.octets)
     });
     (asked[before..].iter().map(parent).collect(), found)

@@ -1,13 +1,14 @@
-//! Spans on their way to collectors (OTLP 1.5), over our own connections to backends: by each worker those of its own requests.
-//! When that is says `telemetry::Outboxes`; no request ever waits for any of it.
+//! Spans and log records on their way to collectors (OTLP 1.5), over our own connections to backends: by each worker those of its
+//! own requests. When that is says `telemetry::Outboxes`; no request ever waits for any of it.
 //!
-//! A collector is heard as a hostile peer: an answer that is slow, too long or none changes nothing but which spans are lost.
+//! A collector is heard as a hostile peer: an answer that is slow, too long or none changes nothing but what of it is lost.
 
 use super::MirrorTo;
 use super::ask::{Heard, Question, Unanswered, ask};
 use super::outbound::Outbound;
+use crate::policy::State;
 use crate::protobuf;
-use crate::telemetry::{Batch, Collector};
+use crate::telemetry::{Batch, Destination};
 use crate::upstream::RoutePolicy;
 use crate::worker::{Generation, Worker};
 use bytes::Bytes;
@@ -23,13 +24,13 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// The same where the process ends.
 const LAST_LIMIT: Duration = Duration::from_secs(1);
 
-/// Octets of an answer that are looked at: how many spans were refused, and why.
+/// Octets of an answer that are looked at: how much was refused, and why.
 const MAX_ANSWER: usize = 16 * 1024;
 
 /// What came of a message.
 #[derive(Debug, PartialEq, Eq)]
 enum Sent {
-    /// All of it was taken, but for so many spans.
+    /// All of it was taken, but for so many.
     Taken { refused: u64 },
     /// It may be taken at another time; why it was not, for people.
     Later(String),
@@ -38,26 +39,26 @@ enum Sent {
 }
 
 /// Send what is due, for ever.
-pub async fn export_spans(worker: &Rc<Worker>) {
+pub async fn export_telemetry(worker: &Rc<Worker>) {
     loop {
-        while let Some((collector, batch)) = worker.traces.take(Instant::now(), false) {
+        while let Some((collector, batch)) = worker.outboxes.take(Instant::now(), false) {
             let worker = Rc::clone(worker);
             tokio::task::spawn_local(async move { export(&worker, &collector, batch, LIMIT).await });
         }
-        match worker.traces.due() {
-            None => worker.traces.changed().await,
+        match worker.outboxes.due() {
+            None => worker.outboxes.changed().await,
             Some(due) => tokio::select! {
                 () = sleep_until(due) => {}
-                () = worker.traces.changed() => {}
+                () = worker.outboxes.changed() => {}
             },
         }
     }
 }
 
 /// Send what is left where the worker ends, as far as that is quick.
-pub async fn flush_spans(worker: &Rc<Worker>) {
+pub async fn flush_telemetry(worker: &Rc<Worker>) {
     let all = async {
-        while let Some((collector, batch)) = worker.traces.take(Instant::now(), true) {
+        while let Some((collector, batch)) = worker.outboxes.take(Instant::now(), true) {
             export(worker, &collector, batch, LAST_LIMIT).await;
         }
     };
@@ -65,36 +66,37 @@ pub async fn flush_spans(worker: &Rc<Worker>) {
     let _ = tokio::time::timeout(LAST_LIMIT, all).await;
 }
 
-async fn export(worker: &Worker, collector: &Collector, batch: Batch, limit: Duration) {
+async fn export(worker: &Worker, to: &Destination, batch: Batch, limit: Duration) {
     let generation = worker.generation();
-    let sent = send(worker, &generation, collector, &batch.octets, limit).await;
-    let (figures, events, id) = (&collector.figures, &worker.shared.events, collector.id());
+    let sent = send(worker, &generation, to, &batch.octets, limit).await;
+    let (figures, events, id) = (&to.figures, &worker.shared.events, to.id());
     let (away, again) = match sent {
         Sent::Taken { refused } => {
-            let refused = refused.min(batch.spans);
-            figures.exported(batch.spans - refused);
+            let refused = refused.min(batch.items);
+            figures.exported(batch.items - refused);
             figures.failed(refused);
             (None, None)
         }
         Sent::Later(why) => (Some(why), Some(batch)),
         Sent::Never(why) => {
-            figures.failed(batch.spans);
+            figures.failed(batch.items);
             (Some(why), None)
         }
     };
     if figures.is_news(away.is_some()) {
+        let items = to.signal.items();
         let (code, message) = match away {
-            Some(why) => ("collector_unavailable", format!("{id}: {why}; spans are lost once their queue is full")),
-            None => ("collector_available", format!("{id}: the collector takes spans again")),
+            Some(why) => ("collector_unavailable", format!("{id}: {why}; {items} are lost once their queue is full")),
+            None => ("collector_available", format!("{id}: the collector takes {items} again")),
         };
         events.push(code, message);
     }
-    worker.traces.done(collector, again, Instant::now());
+    worker.outboxes.done(to, again, Instant::now());
 }
 
-async fn send(worker: &Worker, generation: &Generation, collector: &Collector, spans: &[u8], limit: Duration) -> Sent {
-    // The collector of now: it may be another one than when the spans were recorded, or none.
-    let Some((slot, own)) = current(generation, collector.id()) else {
+async fn send(worker: &Worker, generation: &Generation, to: &Destination, items: &[u8], limit: Duration) -> Sent {
+    // The collector of now: it may be another one than when they were recorded, or none.
+    let Some((slot, own)) = current(generation, to.id()) else {
         return Sent::Never("the policy is gone".to_owned());
     };
     let Some(backend) = generation.table.backend(slot) else {
@@ -105,7 +107,7 @@ async fn send(worker: &Worker, generation: &Generation, collector: &Collector, s
         return Sent::Later("a policy of its Service cannot be honoured".to_owned());
     };
     route.policy = RoutePolicy::of_ourselves(backend);
-    let message = own.message(spans);
+    let message = own.message(items);
     let body = if own.is_grpc() { protobuf::framed(&message) } else { message };
     let host = backend.tls.as_ref().map_or(own.to.service.as_str(), |policy| &policy.hostname);
     let question = Question {
@@ -126,21 +128,18 @@ async fn send(worker: &Worker, generation: &Generation, collector: &Collector, s
 }
 
 /// The collector of a policy in a table, and the slot of its backend there.
-fn current(generation: &Generation, id: &str) -> Option<(u32, Arc<Collector>)> {
-    let policy = generation.table.policies.get(id)?;
-    match crate::policy::State::of_policy(policy)? {
-        crate::policy::State::Tracing(collector) => Some((collector.slot, Arc::clone(collector))),
-        _ => None,
-    }
+fn current(generation: &Generation, id: &str) -> Option<(u32, Arc<Destination>)> {
+    let destination = State::of_policy(generation.table.policies.get(id)?)?.destination()?;
+    Some((destination.slot, Arc::clone(destination)))
 }
 
-fn outbound(collector: &Collector, host: &str, length: u64, tls: bool) -> Outbound {
-    let (path, content_type) = collector.path();
+fn outbound(to: &Destination, host: &str, length: u64, tls: bool) -> Outbound {
+    let (path, content_type) = to.path();
     let mut head = format!("POST {path} HTTP/1.1\r\n").into_bytes();
     push_field(&mut head, b"host", host.as_bytes());
     push_field(&mut head, b"content-type", content_type.as_bytes());
     push_field(&mut head, b"user-agent", b"sluicegate");
-    for (name, value) in &collector.fields {
+    for (name, value) in &to.fields {
         push_field(&mut head, name.as_bytes(), value.as_bytes());
     }
     push_field(&mut head, b"content-length", itoa::Buffer::new().format(length).as_bytes());
@@ -152,7 +151,7 @@ fn outbound(collector: &Collector, host: &str, length: u64, tls: bool) -> Outbou
         idempotent: true,
         upgrade: false,
         connect: false,
-        trailers: collector.is_grpc(),
+        trailers: to.is_grpc(),
         tls,
         span: None,
     }
@@ -186,7 +185,7 @@ fn of_grpc(heard: &Heard) -> Sent {
     }
 }
 
-/// `ExportTraceServiceResponse.partial_success.rejected_spans`; what is none of these refuses none.
+/// `partial_success.rejected_spans` of an `ExportTraceServiceResponse`, or `rejected_log_records`; what is none of these refuses none.
 fn refused(message: &[u8]) -> u64 {
     let partial = first(message).and_then(protobuf::Value::bytes);
     partial.and_then(first).and_then(protobuf::Value::number).unwrap_or(0)

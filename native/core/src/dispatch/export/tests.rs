@@ -1,12 +1,12 @@
 //! Collectors that answer as their script has it.
 
-use super::{Sent, current, export, flush_spans, of_grpc, of_http, send};
+use super::{Sent, current, export, flush_telemetry, of_grpc, of_http, send};
 use crate::dispatch::ask::Heard;
 use crate::dispatch::scripted::{Backend, CLOSE, LIMIT, SILENCE};
 use crate::policy::{KeySets, prepare};
 use crate::protobuf::framed;
 use crate::telemetry::samples::policy;
-use crate::telemetry::{Batch, Collector};
+use crate::telemetry::{Batch, Destination};
 use crate::worker::{Generation, Worker};
 use http::HeaderMap;
 use route::ir::VERSION;
@@ -39,7 +39,7 @@ fn worker(address: SocketAddr, more: &Value) -> Rc<Worker> {
     Worker::alone(Generation { table, ..Generation::default() }).unwrap()
 }
 
-fn collector(worker: &Worker) -> Arc<Collector> {
+fn destination(worker: &Worker) -> Arc<Destination> {
     current(&worker.generation(), "XTelemetryPolicy/a/p").unwrap().1
 }
 
@@ -48,7 +48,7 @@ fn answer(status: u16, body: &str) -> String {
 }
 
 async fn said(worker: &Worker, limit: Duration) -> Sent {
-    send(worker, &worker.generation(), &collector(worker), b"\x12\x00", limit).await
+    send(worker, &worker.generation(), &destination(worker), b"\x12\x00", limit).await
 }
 
 /// OTLP, "OTLP/HTTP Response": only some failures may end.
@@ -113,7 +113,7 @@ fn what_a_collector_is_asked() {
 fn collectors_that_cannot_be_asked() {
     run(async {
         let worker = Worker::alone(Generation::default()).unwrap();
-        let gone = crate::telemetry::samples::collector(&json!({}));
+        let gone = crate::telemetry::samples::destination(&json!({}));
         let found = send(&worker, &worker.generation(), &gone, b"", SECOND).await;
         assert_eq!(found, Sent::Never("the policy is gone".to_owned()));
         // Nobody listens there.
@@ -154,10 +154,10 @@ fn what_grpc_says() {
     assert_eq!(of_http(&many), Sent::Taken { refused: u64::MAX });
 }
 
-fn batch(worker: &Worker) -> (Arc<Collector>, Batch) {
-    let to = collector(worker);
-    worker.traces.push(&to, b"\x12\x00".to_vec(), 1, Instant::now());
-    worker.traces.take(Instant::now(), true).unwrap()
+fn batch(worker: &Worker) -> (Arc<Destination>, Batch) {
+    let to = destination(worker);
+    worker.outboxes.push(&to, b"\x12\x00".to_vec(), 1, Instant::now());
+    worker.outboxes.take(Instant::now(), true).unwrap()
 }
 
 /// The operator hears when a collector goes, and when it is back; what became of spans is counted.
@@ -175,7 +175,7 @@ fn what_the_operator_hears() {
             heard.push(worker.shared.events.take(10).into_iter().map(|event| event.code).collect::<Vec<_>>().join(" "));
         }
         assert_eq!(heard, ["collector_unavailable", "", "collector_available", "", "collector_unavailable"]);
-        let figures = collector(&worker).figures.all().map(|(_, spans)| spans);
+        let figures = destination(&worker).figures.all().map(|(_, spans)| spans);
         assert_eq!(figures, [1, 0, 3], "a collector that refuses more than it got refuses all");
     });
 }
@@ -186,15 +186,15 @@ fn what_is_left_at_the_end() {
     run(async {
         let backend = Backend::start([answer(200, "")]).await;
         let kept = worker(backend.address, &json!({}));
-        let to = collector(&kept);
-        kept.traces.push(&to, b"\x12\x00".to_vec(), 2, Instant::now());
-        flush_spans(&kept).await;
-        assert!(kept.traces.is_empty() && to.figures.all()[0].1 == 2);
+        let to = destination(&kept);
+        kept.outboxes.push(&to, b"\x12\x00".to_vec(), 2, Instant::now());
+        flush_telemetry(&kept).await;
+        assert!(kept.outboxes.is_empty() && to.figures.all()[0].1 == 2);
         let silent = Backend::start([SILENCE]).await;
         let lost = worker(silent.address, &json!({}));
-        lost.traces.push(&collector(&lost), b"\x12\x00".to_vec(), 2, Instant::now());
+        lost.outboxes.push(&destination(&lost), b"\x12\x00".to_vec(), 2, Instant::now());
         let begun = Instant::now();
-        flush_spans(&lost).await;
+        flush_telemetry(&lost).await;
         assert!(begun.elapsed() < 3 * SECOND);
     });
 }
