@@ -185,7 +185,7 @@ fn of_grpc(heard: &Heard) -> Sent {
     }
 }
 
-/// `partial_success.rejected_spans` of an `ExportTraceServiceResponse`, or `rejected_log_records`; what is none of these refuses none.
+/// `partial_success.rejected_spans` of an answer to spans, or `rejected_log_records`; what is none of these refuses none.
 fn refused(message: &[u8]) -> u64 {
     let partial = first(message).and_then(protobuf::Value::bytes);
     partial.and_then(first).and_then(protobuf::Value::number).unwrap_or(0)

@@ -88,7 +88,8 @@ impl Destination {
         self.to.protocol == OtlpProtocol::Grpc
     }
 
-    /// `ExportTraceServiceRequest`, or `ExportLogsServiceRequest`; `items`: each as `ScopeSpans.spans`, or `ScopeLogs.log_records`.
+    /// `ExportTraceServiceRequest`, or `ExportLogsServiceRequest`; `items`: each as `ScopeSpans.spans`, or
+    /// `ScopeLogs.log_records`.
     pub fn message(&self, items: &[u8]) -> Vec<u8> {
         let in_scope = self.scope.len() + items.len();
         let mut message = Writer::default();

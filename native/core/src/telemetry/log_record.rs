@@ -1,5 +1,5 @@
-//! A line of the access log as it is sent (`LogRecord` of `opentelemetry/proto/logs/v1/logs.proto`; numbers of fields are those of that
-//! file). Names are of the semantic conventions for HTTP; those that are not theirs begin with `sluicegate.`.
+//! A line of the access log as it is sent (`LogRecord` of `opentelemetry/proto/logs/v1/logs.proto`; numbers of fields are those
+//! of that file). Names are of the semantic conventions for HTTP; those that are not theirs begin with `sluicegate.`.
 
 use super::attributes::{Value, text, write as write_attribute};
 use super::context::Context;

@@ -1,5 +1,5 @@
-//! Traces, and lines of the log for collectors (OpenTelemetry): what a request says of the trace that it is part of, the spans that it leaves, and where these wait
-//! until somebody takes them. Who sends them is `dispatch/export.rs`.
+//! Traces, and lines of the log for collectors (OpenTelemetry): what a request says of the trace that it is part of, the spans and
+//! the line that it leaves, and where these wait until somebody takes them. Who sends them is `dispatch/export.rs`.
 //!
 //! - A listener without tracing costs a request one branch. With it every request has a context, which goes on to its
 //!   backend; only one that is sampled records anything.
