@@ -141,7 +141,7 @@ mod tests {
         (texts, attributes)
     }
 
-    fn logged<'l>(context: Option<&'l Context>, failed: bool) -> Logged<'l> {
+    fn logged(context: Option<&Context>, failed: bool) -> Logged<'_> {
         Logged { context, path: Some("/a"), version: "1.1", failed }
     }
 

@@ -24,7 +24,7 @@ pub(super) const OWN: Bounds =
     Bounds(&[500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000]);
 
 /// Of OpenTelemetry's (semantic conventions for HTTP metrics, `http.server.request.duration`: "SHOULD be specified with
-/// ExplicitBucketBoundaries of").
+/// `ExplicitBucketBoundaries` of").
 pub(super) const CONVENTIONAL: Bounds = Bounds(&[
     5_000, 10_000, 25_000, 50_000, 75_000, 100_000, 250_000, 500_000, 750_000, 1_000_000, 2_500_000, 5_000_000,
     7_500_000, 10_000_000,
@@ -198,8 +198,8 @@ mod tests {
         let (one, two) = (Durations::default(), Durations::default());
         let exemplar = |at_ms: u64| Exemplar { trace: [u8::try_from(at_ms).unwrap(); 16], span: [1; 8], at_ms };
         one.record(Took::of(Duration::from_micros(400)), Some(&exemplar(3)));
-        two.record(Took::of(Duration::from_micros(2_000)), Some(&exemplar(2)));
-        two.record(Took::of(Duration::from_micros(2_000)), None);
+        two.record(Took::of(Duration::from_millis(2)), Some(&exemplar(2)));
+        two.record(Took::of(Duration::from_millis(2)), None);
         two.record(Took::of(Duration::from_micros(400)), Some(&exemplar(1)));
         let mut total = Total::default();
         total.add(&one);

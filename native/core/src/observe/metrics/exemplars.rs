@@ -21,7 +21,7 @@ impl Exemplar {
     }
 }
 
-/// Its labels (OpenMetrics 1.0, "Exemplars": 128 characters at most).
+/// Its labels (`OpenMetrics` 1.0, "Exemplars": 128 characters at most).
 impl Display for Exemplar {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
         formatter.write_str("{trace_id=\"")?;

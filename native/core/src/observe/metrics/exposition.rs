@@ -12,7 +12,8 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// How long requests of clients took, and tries at endpoints (semantic conventions for HTTP metrics, stable), as Prometheus spells them.
+/// How long requests of clients took, and tries at endpoints (semantic conventions for HTTP metrics, stable), as Prometheus
+/// spells them.
 pub(super) const SERVED: &str = "http_server_request_duration_seconds";
 pub(super) const SENT: &str = "http_client_request_duration_seconds";
 
@@ -86,7 +87,7 @@ impl Registry {
         self.render_as(Format::Text, events_dropped, log_lines_dropped)
     }
 
-    /// All figures; of OpenMetrics what [`Format::finish`] makes whole.
+    /// All figures; of `OpenMetrics` what [`Format::finish`] makes whole.
     pub fn render_as(&self, format: Format, events_dropped: u64, log_lines_dropped: u64) -> String {
         let mut out = String::with_capacity(16 * 1024);
         let text = &mut out;

@@ -42,6 +42,7 @@ impl Labels {
     }
 
     /// The same of a request of a client.
+    #[must_use]
     pub fn served(self, version: Version, https: bool) -> Self {
         Self(self.0 | (version as u32) << 14 | u32::from(https) << 16)
     }

@@ -1,4 +1,4 @@
-//! The two formats of `/metrics`: the text format of Prometheus, and OpenMetrics 1.0 where that is asked for.
+//! The two formats of `/metrics`: the text format of Prometheus, and `OpenMetrics` 1.0 where that is asked for.
 
 /// What figures are written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,11 +9,11 @@ pub enum Format {
     OpenMetrics,
 }
 
-/// The media type of OpenMetrics.
+/// The media type of `OpenMetrics`.
 const OPEN: &str = "application/openmetrics-text";
 
 impl Format {
-    /// What a scraper would like best (RFC 9110, section 12.5.1). Where it likes both alike it is OpenMetrics, which has more.
+    /// What a scraper would like best (RFC 9110, section 12.5.1). Where it likes both alike it is `OpenMetrics`, which has more.
     /// `accept`: values of that field.
     pub fn wanted<'a>(accept: impl Iterator<Item = &'a [u8]>) -> Self {
         let (mut open, mut text) = (0.0, 0.0_f32);
@@ -46,7 +46,7 @@ impl Format {
         }
     }
 
-    /// The bound of a bucket; `None`: there is none. OpenMetrics wants a point in it ("Considerations: Canonical Numbers").
+    /// The bound of a bucket; `None`: there is none. `OpenMetrics` wants a point in it ("Considerations: Canonical Numbers").
     pub(super) fn bound(self, bound: Option<f64>) -> String {
         match (bound, self) {
             (None, _) => "+Inf".to_owned(),
@@ -55,7 +55,7 @@ impl Format {
         }
     }
 
-    /// All figures, written as text, as this format has them: families of OpenMetrics have a name without the `_total` of their
+    /// All figures, written as text, as this format has them: families of `OpenMetrics` have a name without the `_total` of their
     /// samples, and the whole has an end.
     pub fn finish(self, text: String) -> String {
         if self == Self::Text {

@@ -112,7 +112,9 @@ fn workers_add_up() {
             })
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     let found = counts(&limited, &[("/a", &sets)]);
     assert!(found.len() == 80 && found.iter().all(|line| line.ends_with("} 400")), "{found:?}");
     assert_eq!(limited.taken.load(std::sync::atomic::Ordering::Relaxed), 80);
