@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from prometheus_client.parser import text_string_to_metric_families as families
 from prometheus_client.samples import Sample
-from system_backends import response
+from system_backends import Received, response
 from system_clients import Http1, Http2
 from system_gateway import Gateway, until
 from system_manifests import gateway, listener, metadata, route, rule, service
@@ -22,6 +22,8 @@ TRACED, PLAIN = 8080, 8081
 HOST = "shop.test"
 #: What a flood of requests has of them, and what is asked at once.
 REQUESTS, AT_ONCE = 100_000, 100
+#: Sets of labels that one path, or one endpoint, may have.
+LIMIT_OF_PATH = 100
 BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 
 
@@ -312,3 +314,39 @@ def test_series_leave_with_their_paths(start: Any, backend: Any) -> None:
     # A worker moves on with its next request, or by itself within a second; the next configuration sees that.
     until(lambda: dict(paths()) == {"/kept": 2}, "the series of /old has left")
     client.close()
+
+
+def test_what_is_beyond_the_limit_is_one_series_and_told(start: Any, backend: Any, client: Any) -> None:
+    """A backend that answers with ever other statuses fills the room of its path and endpoint alone."""
+
+    def answer(request: Received) -> bytes:
+        return response(b"", f"{request.target.rpartition('/')[2]} Said")
+
+    found: Gateway = start(
+        gateway(),
+        route(rule("/odd", "odd"), rule("/app", "app")),
+        *service("odd", backend(answer).address),
+        *service("app", backend("app").address),
+    )
+    each = client(found.address, TRACED)
+    for status in [*range(400, 400 + LIMIT_OF_PATH + 20), 400]:
+        assert each.request("GET", HOST, f"/odd/{status}").status == status
+    assert each.request("GET", HOST, "/app").status == 200
+    each.close()
+    overflow = {"otel_metric_overflow": "true"}
+
+    def counts(name: str) -> list[tuple[dict[str, str], float]]:
+        every = (sample for family in families(found.admin("/metrics")) for sample in family.samples)
+        return [(sample.labels, sample.value) for sample in every if sample.name == f"{name}_count"]
+
+    until(lambda: sum(value for _, value in counts(SERVED)) == LIMIT_OF_PATH + 22, "all are counted")
+    for name in (SERVED, SENT):
+        of = counts(name)
+        assert [value for labels, value in of if labels == overflow] == [20]
+        assert len(of) == LIMIT_OF_PATH + 2
+        assert [value for labels, value in of if labels.get("http_response_status_code") == "400"] == [2]
+    told = [
+        found.event(lambda event: event.get("code") == "metrics_limit" and SERVED in event["message"])["message"],
+        found.event(lambda event: event.get("code") == "metrics_limit" and SENT in event["message"])["message"],
+    ]
+    assert all("otel_metric_overflow" in message for message in told)
