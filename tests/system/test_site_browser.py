@@ -58,7 +58,9 @@ def test_nothing_sticks_out_on_a_phone(browser: Browser, site: Path) -> None:
         browser.open(site / name / "index.html")
         assert browser.run("document.documentElement.scrollWidth") <= PHONE, name
         assert browser.run(STICKS_OUT) == [], name
-    browser.run("document.querySelector('article').insertAdjacentHTML('beforeend', '<div style=\"width:900px\">x</div>')")
+    browser.run(
+        "document.querySelector('article').insertAdjacentHTML('beforeend', '<div style=\"width:900px\">x</div>')"
+    )
     assert browser.run(STICKS_OUT) == ["DIV: x"]
 
 
