@@ -25,7 +25,6 @@ use crate::message::grpc::End;
 use crate::message::local_reply::Answer;
 use crate::message::record::Entry;
 use crate::message::reply::ReplySink;
-use crate::observe::method::Method;
 use crate::observe::metrics::{Labels, Sent};
 use crate::telemetry::TryEnded;
 use crate::upstream::{Load, Outcome, Slot};
@@ -171,8 +170,7 @@ impl Exchange<'_, '_> {
                 Ok((Exchanged { switched: false, .. }, _)) => entry.end(),
                 _ => Instant::now(),
             };
-            let method = Method::of_head(&forward.outbound.head);
-            let labels = Labels::new(method, status, error, error.is_some() || status >= 400);
+            let labels = Labels::new(entry.method(), status, error, error.is_some() || status >= 400);
             let sent = Sent { labels, exemplar: entry.try_exemplar() };
             upstreams.report_ended(forward.among, &state, outcome, begun, ended, Some(&sent));
             if let (Err((Failure::Connect(error), _)), Outcome::NotConnected(_)) = (&attempted, outcome) {

@@ -164,6 +164,10 @@ impl<'g> Entry<'g> {
         });
     }
 
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
     pub fn started(&self) -> Instant {
         self.started
     }
