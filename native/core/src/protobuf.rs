@@ -6,11 +6,19 @@ const FIXED64: u64 = 1;
 const LENGTH: u64 = 2;
 const FIXED32: u64 = 5;
 
+/// Octets of most lengths of messages.
+const USUAL_LENGTH: usize = 2;
+
 /// A message that is written.
 #[derive(Debug, Default)]
 pub struct Writer(Vec<u8>);
 
 impl Writer {
+    /// With room for so many octets.
+    pub fn with_capacity(octets: usize) -> Self {
+        Self(Vec::with_capacity(octets))
+    }
+
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
@@ -68,9 +76,19 @@ impl Writer {
 
     /// A message within; one without content is there all the same.
     pub fn message(&mut self, field: u64, write: impl FnOnce(&mut Self)) {
-        let mut inner = Self::default();
-        write(&mut inner);
-        self.written(field, &inner.0);
+        self.varint(field << 3 | LENGTH);
+        let at = self.0.len();
+        // Nearly all that is worth a thought has a length of two octets: it is written where it stays.
+        self.0.extend_from_slice(&[0; USUAL_LENGTH]);
+        write(self);
+        let start = at + USUAL_LENGTH;
+        let mut length = Self::default();
+        length.varint((self.0.len() - start) as u64);
+        if length.0.len() == USUAL_LENGTH {
+            self.0[at..start].copy_from_slice(&length.0);
+        } else {
+            drop(self.0.splice(at..start, length.0));
+        }
     }
 
     /// An entry of a map of texts.

@@ -24,7 +24,7 @@ pub struct RequestHead<'b> {
     pub framing: Framing,
     pub keep_alive: bool,
     pub expect_continue: bool,
-    /// The protocol that the client wants to switch to; never `h2c` or TLS, never together with a body.
+    /// The protocol that the client wants to switch to; never HTTP or TLS, never together with a body.
     pub upgrade: Option<&'b [u8]>,
     /// `TE: trailers`.
     pub accepts_trailers: bool,
@@ -174,10 +174,12 @@ fn read_fields<'b>(head: &mut RequestHead<'b>, fields: impl Iterator<Item = Fiel
     let taken_out = &mut head.taken_out;
     options.take_named(&mut head.fields, |field| taken_out.push(field));
     if options.upgrade && head.minor == 1 && head.framing.is_empty() {
-        // One protocol only, and never h2c: a backend that took it would speak HTTP/2 past our routing (RFC 9113 section 3.1).
+        // One protocol only, and never HTTP: a backend that took it would speak HTTP/2 past our routing (RFC 9113 section 3.1).
         // Nor TLS (RFC 2817), which clients offer with every request: that is for this connection, and not for the backend.
         let is_ours = |value: &[u8]| {
-            value.eq_ignore_ascii_case(b"h2c")
+            // With or without a version (RFC 9110 section 7.8).
+            let name = value.split(|byte| *byte == b'/').next().unwrap_or_default().trim_ascii();
+            [b"h2c".as_slice(), b"h2", b"http"].iter().any(|other| name.eq_ignore_ascii_case(other))
                 || value.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"tls/"))
         };
         head.upgrade = upgrade.filter(|value| !is_ours(value) && !value.contains(&b','));
@@ -317,6 +319,10 @@ mod tests {
             ("1.1", "Connection: upgrade\r\nUpgrade: websocket, h2c", None),
             ("1.1", "Connection: upgrade, HTTP2-Settings\r\nUpgrade: H2C\r\nHTTP2-Settings: x", None),
             ("1.1", "Connection: upgrade\r\nUpgrade: TLS/1.3", None),
+            ("1.1", "Connection: upgrade\r\nUpgrade: h2c/1", None),
+            ("1.1", "Connection: upgrade\r\nUpgrade: HTTP/2.0", None),
+            ("1.1", "Connection: upgrade\r\nUpgrade: h2", None),
+            ("1.1", "Connection: upgrade\r\nUpgrade: httpx", Some("httpx")),
         ] {
             let sent = format!("GET / HTTP/{version}\r\nHost: a\r\n{fields}\r\n\r\n");
             let Ok(Parsed::Complete(head)) = parse_request(sent.as_bytes(), MAX_FIELDS) else { panic!("{sent}") };

@@ -96,6 +96,20 @@ pub enum Standing<'p, 's> {
     Edited(&'p ForwardingFields<'s>),
 }
 
+/// Where in a head the value of a field stands that has this one. Line by line: what searches for anything anywhere is prepared
+/// for each search, which costs more than a head has.
+fn value_at(head: &[u8], name: &[u8], value: &[u8]) -> Option<usize> {
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\n', head) {
+        let found = head[start..=end].strip_prefix(name).and_then(|rest| rest.strip_prefix(b": "));
+        if found.is_some_and(|rest| rest.strip_suffix(b"\r\n") == Some(value)) {
+            return Some(start + name.len() + 2);
+        }
+        start = end + 1;
+    }
+    None
+}
+
 impl Outbound {
     pub fn write(client: &Client, parts: &Parts<'_>, standing: &Standing<'_, '_>, mut head: Vec<u8>) -> Self {
         head.clear();
@@ -164,9 +178,8 @@ impl Outbound {
     pub fn say_spans(&mut self, said: &[Said], span: [u8; 16]) {
         let mut places = SmallVec::new();
         for (field, span_at) in said.iter().filter_map(|field| Some((field, field.span_at?))) {
-            let line = [b"\r\n", field.name.as_bytes(), b": ", &field.value, b"\r\n"].concat();
-            if let Some(at) = memchr::memmem::find(&self.head, &line) {
-                places.push(at + line.len() - b"\r\n".len() - field.value.len() + span_at);
+            if let Some(at) = value_at(&self.head, field.name.as_bytes(), &field.value) {
+                places.push(at + span_at);
             }
         }
         if !places.is_empty() {

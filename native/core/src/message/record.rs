@@ -1,5 +1,6 @@
 //! What one request leaves behind: a count, a duration, and, where the access log is on, a line.
 
+mod text;
 mod traced;
 
 use super::client::Client;
@@ -12,12 +13,12 @@ use crate::observe::method::Method;
 use crate::observe::metrics::{Labels, RuleSeries, Took, Version};
 use crate::policy::Held;
 use crate::telemetry::{Destination, Logged, Trace, write_log_record};
-use codec::Field;
 use route::ir::{ClientAccessLog, LogLines, LogSample};
-use route::policy::{Identity, Networks, Proof, masked};
+use route::policy::{Identity, Networks, masked};
 use route::table::{Endpoint, Found, Listener, Rule};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use text::{Text, as_logged};
 use tokio::time::Instant;
 
 /// Filled while the request is served; counted and logged when it is dropped.
@@ -53,9 +54,6 @@ pub struct Entry<'g> {
 /// Bytes of the request line of a refused head that are logged.
 const MAX_REFUSED_LINE: usize = 1024;
 
-/// Bytes of the name of a user that are logged: tokens say what they like.
-const MAX_USER: usize = 256;
-
 /// What could be read of a head that was no request.
 #[derive(Debug, Default)]
 pub struct Refused<'r> {
@@ -78,38 +76,8 @@ impl<'r> Refused<'r> {
     }
 }
 
-/// The name of a user, without what could lead a terminal astray, cut where it is too long.
-fn as_logged(user: &str) -> String {
-    let ends = user.char_indices().map(|(at, character)| at + character.len_utf8());
-    let end = ends.take_while(|end| *end <= MAX_USER).last().unwrap_or_default();
-    let plain = |character: char| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
-    let kept = user[..end].chars().map(plain);
-    kept.chain((end < user.len()).then_some('\u{2026}')).collect()
-}
-
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
-}
-
-/// Parts of the request that are gone by the time the line is written.
-#[derive(Debug, Default)]
-struct Text {
-    /// Of the client, where a trusted proxy stands between.
-    origin: Option<String>,
-    method: String,
-    authority: String,
-    path: String,
-    user_agent: Option<String>,
-    request_id: Option<String>,
-    /// Who it is, and what proved it.
-    user: Option<(String, Proof)>,
-    backend: Option<String>,
-    endpoint: Option<String>,
-    detail: Option<String>,
-    /// It goes to the log of the process.
-    local: bool,
-    /// A policy sends it to a collector.
-    collector: Option<Arc<Destination>>,
 }
 
 impl<'g> Entry<'g> {
@@ -147,6 +115,7 @@ impl<'g> Entry<'g> {
             return;
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (path, generation) = (text(refused.target), client.worker.generation());
         client.worker.shared.access_log.push(&Record {
             time: now(),
             client: &client.address_text,
@@ -156,7 +125,7 @@ impl<'g> Entry<'g> {
             sni: client.sni(),
             method: &text(refused.method),
             authority: &text(refused.authority),
-            path: &text(refused.target),
+            path: &masked(&path, generation.secret_pairs()).unwrap_or(path),
             status: code.status(),
             error: Some(code.name()),
             error_detail: Some(&refused.detail),
@@ -188,10 +157,11 @@ impl<'g> Entry<'g> {
         }
     }
 
-    /// Values of these pairs of the query are credentials, which stand in no log.
+    /// Values of these pairs of the query are credentials, which stand in no log; it is known that others are none. Until then
+    /// those are hidden in which any policy looks for them.
     pub fn mask(&mut self, secret_pairs: &[String]) {
-        if let Some(text) = self.text.as_mut().filter(|_| !secret_pairs.is_empty()) {
-            text.path = masked(&text.path, secret_pairs).unwrap_or_else(|| std::mem::take(&mut text.path));
+        if let Some(text) = &mut self.text {
+            text.hide(secret_pairs);
         }
     }
 
@@ -426,8 +396,11 @@ impl Drop for Entry<'_> {
             worker.metrics.error(code);
         }
         worker.metrics.retries(self.retries);
-        if let Some(text) = self.text.as_deref().filter(|_| !self.errors_only || self.is_error()) {
-            self.log(text, duration.as_secs_f64() * 1000.0);
+        if let Some(mut text) = self.text.take().filter(|_| !self.errors_only || self.is_error()) {
+            if !text.is_masked {
+                text.hide(worker.generation().secret_pairs());
+            }
+            self.log(&text, duration.as_secs_f64() * 1000.0);
         }
         if self.trace.is_some() {
             self.end_trace();
@@ -435,48 +408,9 @@ impl Drop for Entry<'_> {
     }
 }
 
-impl Text {
-    fn of(client: &Client, inbound: &Inbound<'_>, local: bool) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let field = |name: &str| {
-            let named = |field: &&Field<'_>| field.name.eq_ignore_ascii_case(name.as_bytes());
-            inbound.fields.iter().find(named).map(|field| text(field.value))
-        };
-        Self {
-            origin: client.origin(&inbound.fields, None).map(|address| address.to_string()),
-            method: inbound.method.to_owned(),
-            authority: text(inbound.authority.unwrap_or_default()),
-            path: text(inbound.target),
-            user_agent: field("user-agent"),
-            request_id: field("x-request-id"),
-            user: None,
-            backend: None,
-            endpoint: None,
-            detail: None,
-            local,
-            collector: None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{MAX_REFUSED_LINE, MAX_USER, Refused, as_logged};
-
-    #[test]
-    fn users_in_a_line() {
-        for (user, logged) in [
-            ("", ""),
-            ("ann smith", "ann smith"),
-            ("a\nb\u{1b}[2J\u{9b}\u{7f}", "a\u{fffd}b\u{fffd}[2J\u{fffd}\u{fffd}"),
-        ] {
-            assert_eq!(as_logged(user), logged);
-        }
-        let just = "x".repeat(MAX_USER);
-        assert_eq!(as_logged(&just), just);
-        // No character is cut in two.
-        assert_eq!(as_logged(&format!("{}\u{e9}y", &just[1..])), format!("{}\u{2026}", &just[1..]));
-    }
+    use super::{MAX_REFUSED_LINE, Refused};
 
     #[test]
     fn what_can_be_read_of_a_head_that_was_no_request() {

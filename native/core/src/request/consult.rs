@@ -59,7 +59,6 @@ pub fn note_origin(chain: &Chain, inbound: &Inbound<'_>, record: &mut Entry<'_>)
     if chain.log_collector().is_some() {
         record.keep_text(inbound);
     }
-    record.mask(chain.secret_pairs());
     let proxies = chain.trusted_proxies();
     if proxies.is_some() {
         record.origin(inbound, proxies);
@@ -247,6 +246,7 @@ mod tests {
             let inbound =
                 head(b"GET /a?key=alpha&b=1 HTTP/1.1\r\nhost: a.test\r\nx-forwarded-for: 198.51.100.7\r\n\r\n");
             let mut record = Entry::begin(&client, &inbound);
+            record.mask(chain(&table).secret_pairs());
             note(chain(&table), &inbound, &mut record);
             run(&table, Place::start(), &mut record);
             record.answered(*status, None, 0);

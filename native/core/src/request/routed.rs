@@ -37,29 +37,6 @@ pub fn admit_routed<'g>(
     record.listener(routed.listener, inbound);
     record.rule(&routed.found, inbound);
     let filters = &rule.filters;
-    // A preflight asks for what the browser may ask: it is no use of what policies guard, and carries no credentials.
-    let own = match routed.action() {
-        Action::Invalid => {
-            let mut list = Vec::new();
-            let told = told_of(client, &routed, None, &mut list);
-            let routed = Routed { told: told.as_deref(), ..routed };
-            let edits = ResponseEdits::default()
-                .at(routed.listener, |own| own.make(|| values(client, inbound, &routed, None, None)));
-            return Err(Box::new(Failed { denial: ErrorCode::RuleInvalid.into(), edits }));
-        }
-        Action::Preflight(fields) => {
-            let mut list = Vec::new();
-            let told = told_of(client, &routed, None, &mut list);
-            let routed = Routed { told: told.as_deref(), ..routed };
-            let mut answer = Answer::with_status(204);
-            answer.fields.extend(fields.into_iter().map(|(name, value)| (name.into(), value.into_bytes())));
-            let make = |filters: &Filters| filters.make(|| values(client, inbound, &routed, None, None));
-            let edits = ResponseEdits::of_rule(filters, make(filters), Vec::new()).at(routed.listener, make);
-            return Ok(Plan::answer(answer, edits));
-        }
-        Action::Answer(own) => Some(own),
-        Action::Forward => None,
-    };
     let chain = match routed.listener.policies_of(rule) {
         None => generation.chain.as_deref(),
         Some(joined) => match joined.kept.get::<Chain>() {
@@ -67,6 +44,33 @@ pub fn admit_routed<'g>(
             // Never a request without its policies.
             None => return Err(ErrorCode::PolicyInvalid.into()),
         },
+    };
+    record.mask(chain.map_or(&[], Chain::secret_pairs));
+    if let Some(chain) = chain {
+        note(chain, inbound, record);
+    }
+    // A preflight asks for what the browser may ask: it is no use of what policies guard, and carries no credentials.
+    let own = match routed.action() {
+        Action::Invalid => {
+            let mut list = Vec::new();
+            let (told, proxies) = (told_of(client, &routed, chain, &mut list), chain.and_then(Chain::trusted_proxies));
+            let routed = Routed { told: told.as_deref(), ..routed };
+            let edits = ResponseEdits::default()
+                .at(routed.listener, |own| own.make(|| values(client, inbound, &routed, proxies, None)));
+            return Err(Box::new(Failed { denial: ErrorCode::RuleInvalid.into(), edits }));
+        }
+        Action::Preflight(fields) => {
+            let mut list = Vec::new();
+            let (told, proxies) = (told_of(client, &routed, chain, &mut list), chain.and_then(Chain::trusted_proxies));
+            let routed = Routed { told: told.as_deref(), ..routed };
+            let mut answer = Answer::with_status(204);
+            answer.fields.extend(fields.into_iter().map(|(name, value)| (name.into(), value.into_bytes())));
+            let make = |filters: &Filters| filters.make(|| values(client, inbound, &routed, proxies, None));
+            let edits = ResponseEdits::of_rule(filters, make(filters), Vec::new()).at(routed.listener, make);
+            return Ok(Plan::answer(answer, edits));
+        }
+        Action::Answer(own) => Some(own),
+        Action::Forward => None,
     };
     let all = routed.head.fields;
     let owned = chain.and_then(|chain| chain.owned_behind().left(all, routed.sent_fields, &mut kept));
@@ -94,7 +98,6 @@ pub fn admit_routed<'g>(
     // Where nothing asks it is the one that came along, so that no other one is made.
     let passage;
     if let Some(chain) = chain {
-        note(chain, inbound, record);
         let proxies = chain.trusted_proxies();
         let mut facts = facts(client, inbound, routed.listener, Some(&**rule), &routed.head, routed.told, chain);
         if let Some(judged) = &judged {

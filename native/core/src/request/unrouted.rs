@@ -38,7 +38,7 @@ pub fn unrouted<'g>(
 ) -> Result<Plan<'g>, Box<Failed<'g>>> {
     let listener = unrouted.listener;
     record.listener(listener, inbound);
-    let no_route = |chain, passage| failed(ErrorCode::NoRoute.into(), listener, chain, passage, inbound);
+    let no_route = |chain, passage| failed(client, ErrorCode::NoRoute.into(), listener, chain, passage, inbound);
     let Some(joined) = listener.policies_without_rule() else {
         return Err(no_route(None, Passage::default()));
     };
@@ -103,7 +103,7 @@ pub fn consult_listener<'g>(
             if let Some(detail) = denial.detail.take() {
                 record.detail(|| detail);
             }
-            Err(failed(denial, listener, Some(chain), passage, inbound))
+            Err(failed(client, denial, listener, Some(chain), passage, inbound))
         }
         Admission::Asked { answer, next } => {
             let whence = Whence {
@@ -119,6 +119,7 @@ pub fn consult_listener<'g>(
 
 /// What the listener does to such an answer. Of what has no rule nothing is known that an expression could ask.
 fn failed<'g>(
+    client: &Client,
     denial: Denial,
     listener: &'g Arc<Listener>,
     chain: Option<&'g Chain>,
@@ -126,7 +127,10 @@ fn failed<'g>(
     inbound: &Inbound<'_>,
 ) -> Box<Failed<'g>> {
     let edits = ResponseEdits::default().at(listener, |_| MadeValues::new());
-    let pages = chain.and_then(|chain| Pages::of(chain.error_pages()?, listener, None, inbound, chain.secret_pairs()));
+    // A path that is misspelt may have the key of another one.
+    let generation = client.worker.generation();
+    let pages =
+        chain.and_then(|chain| Pages::of(chain.error_pages()?, listener, None, inbound, generation.secret_pairs()));
     Box::new(Failed { denial, edits: edits.appending(passage.respond, passage.respond_to_success).paged(pages) })
 }
 

@@ -10,7 +10,7 @@ use crate::worker::{Readiness, Shared};
 use codec::{MAX_FIELDS, Parsed, parse_request};
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -106,8 +106,8 @@ async fn answer(mut stream: TcpStream, peer: SocketAddr, shared: &Shared) -> io:
     let answer = match timeout(LIMIT, request(&mut stream)).await?? {
         Request::Gone => return Ok(()),
         Request::Bad(error) => Page::text("400 Bad Request", format!("{error}\n")).answer("", true),
-        Request::Target { target, format, with_body } => {
-            page(&target, format, peer, shared).await.answer("", with_body)
+        Request::Target { target, format, with_body, host } => {
+            page(&target, format, is_own(&host, peer), shared).await.answer("", with_body)
         }
         Request::OtherMethod => {
             Page::text("405 Method Not Allowed", "only GET and HEAD are answered here\n").answer(ALLOWED, true)
@@ -132,6 +132,8 @@ enum Request {
         /// Of figures.
         format: Format,
         with_body: bool,
+        /// Empty: it has none.
+        host: Vec<u8>,
     },
 }
 
@@ -152,6 +154,7 @@ async fn request(stream: &mut TcpStream) -> io::Result<Request> {
                     target: request.target.to_vec(),
                     format: Format::wanted(accepts.map(|field| field.value)),
                     with_body: request.method == "GET",
+                    host: request.host.unwrap_or_default().to_vec(),
                 });
             }
             Ok(Parsed::Complete(_)) => return Ok(Request::OtherMethod),
@@ -182,16 +185,29 @@ impl Page {
     }
 }
 
-async fn page(target: &[u8], format: Format, peer: SocketAddr, shared: &Shared) -> Page {
+/// Whether a request comes from this machine and is meant for it: its host, with or without a port, is an address or `localhost`. Any
+/// other name may lead here, and a page of that name would read what there is (DNS rebinding).
+fn is_own(host: &[u8], peer: SocketAddr) -> bool {
+    let Ok(text) = std::str::from_utf8(host) else { return false };
+    let without_port = text
+        .rsplit_once(':')
+        .map_or(text, |(host, port)| if port.bytes().all(|byte| byte.is_ascii_digit()) { host } else { text });
+    let bare = |host: &str| host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
+    let name = without_port.trim_end_matches('.').to_ascii_lowercase();
+    let is_here = name == "localhost" || name.ends_with(".localhost") || bare(without_port) || bare(text);
+    is_here && peer.ip().to_canonical().is_loopback()
+}
+
+async fn page(target: &[u8], format: Format, is_own: bool, shared: &Shared) -> Page {
     let target = String::from_utf8_lossy(target);
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     match path {
         "/healthz" => Page::text("200 OK", "ok\n"),
         "/readyz" => readiness(query, shared).await,
         "/metrics" => Page { status: "200 OK", kind: format.content_type(), body: shared.metrics(format) },
-        "/config" if !peer.ip().to_canonical().is_loopback() => Page::text(
+        "/config" if !is_own => Page::text(
             "403 Forbidden",
-            "the configuration is shown to this machine only; in a cluster: kubectl port-forward\n",
+            "the configuration is shown to this machine only, by its address or localhost; in a cluster: kubectl port-forward\n",
         ),
         "/config" => Page { status: "200 OK", kind: "application/json", body: shared.config() },
         _ => Page::text("404 Not Found", "here are /healthz, /readyz, /metrics and /config\n"),
@@ -235,21 +251,27 @@ mod tests {
     #[test]
     fn the_configuration_is_for_this_machine() {
         with_engine(async |shared| {
-            for (peer, status) in [
-                ("127.0.0.1:9", "200 OK"),
-                ("[::1]:9", "200 OK"),
-                ("[::ffff:127.0.0.1]:9", "200 OK"),
-                ("10.0.0.1:9", "403 Forbidden"),
-                ("[2001:db8::1]:9", "403 Forbidden"),
-            ] {
-                assert_eq!(
-                    page(b"/config", Format::Text, peer.parse().unwrap(), shared).await.status,
-                    status,
-                    "{peer}"
-                );
+            for (is_own, status) in [(true, "200 OK"), (false, "403 Forbidden")] {
+                assert_eq!(page(b"/config", Format::Text, is_own, shared).await.status, status);
             }
-            assert_eq!(page(b"/healthz", Format::Text, "10.0.0.1:9".parse().unwrap(), shared).await.status, "200 OK");
+            assert_eq!(page(b"/healthz", Format::Text, false, shared).await.status, "200 OK");
         });
+        for (host, peer, expected) in [
+            ("127.0.0.1:19000", "127.0.0.1:9", true),
+            ("127.0.0.1", "[::1]:9", true),
+            ("[::1]:19000", "[::1]:9", true),
+            ("[::1]", "[::1]:9", true),
+            ("LOCALHOST.:19000", "[::ffff:127.0.0.1]:9", true),
+            ("a.localhost", "127.0.0.1:9", true),
+            ("127.0.0.1", "10.0.0.1:9", false),
+            ("127.0.0.1", "[2001:db8::1]:9", false),
+            ("rebind.example.com:19000", "127.0.0.1:9", false),
+            ("localhost.example.com", "127.0.0.1:9", false),
+            ("127.0.0.1.example.com", "127.0.0.1:9", false),
+            ("", "127.0.0.1:9", false),
+        ] {
+            assert_eq!(is_own(host.as_bytes(), peer.parse().unwrap()), expected, "{host:?} {peer}");
+        }
     }
 
     /// A monitor that asks for the head alone has that of the whole answer; what would change something is refused.
@@ -260,7 +282,7 @@ mod tests {
         let address = engine.admin_address().unwrap();
         let asked = |method: &str, path: &str| {
             let mut stream = std::net::TcpStream::connect(address).unwrap();
-            write!(stream, "{method} {path} HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+            write!(stream, "{method} {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
             let mut answer = String::new();
             stream.read_to_string(&mut answer).unwrap();
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -283,21 +305,20 @@ mod tests {
     #[test]
     fn readiness_is_waited_for_while_it_starts() {
         with_engine(async |shared| {
-            let peer = "127.0.0.1:9".parse().unwrap();
-            assert_eq!(page(b"/readyz", Format::Text, peer, shared).await.body, "not ready: no configuration yet\n");
-            assert_eq!(page(b"/readyz?wait=0.01", Format::Text, peer, shared).await.status, "503 Service Unavailable");
+            assert_eq!(page(b"/readyz", Format::Text, true, shared).await.body, "not ready: no configuration yet\n");
+            assert_eq!(page(b"/readyz?wait=0.01", Format::Text, true, shared).await.status, "503 Service Unavailable");
             let applied = async {
                 tokio::task::yield_now().await;
                 shared.readiness.send_replace(Readiness::Ready);
             };
-            let (answer, ()) = tokio::join!(page(b"/readyz?wait=10", Format::Text, peer, shared), applied);
+            let (answer, ()) = tokio::join!(page(b"/readyz?wait=10", Format::Text, true, shared), applied);
             assert_eq!(answer.status, "200 OK");
             shared.readiness.send_replace(Readiness::Leaving);
-            assert_eq!(page(b"/readyz?wait=10", Format::Text, peer, shared).await.body, "not ready: draining\n");
+            assert_eq!(page(b"/readyz?wait=10", Format::Text, true, shared).await.body, "not ready: draining\n");
             for target in ["/readyz?wait=11", "/readyz?wait=-1", "/readyz?wait=NaN", "/readyz?wait=", "/readyz?verbose"]
             {
                 assert_eq!(
-                    page(target.as_bytes(), Format::Text, peer, shared).await.status,
+                    page(target.as_bytes(), Format::Text, true, shared).await.status,
                     "400 Bad Request",
                     "{target}"
                 );

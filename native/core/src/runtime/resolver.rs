@@ -172,6 +172,7 @@ fn with_addresses(before: &Generation, hosts: &mut Hosts) -> Generation {
         client_tls: before.client_tls.clone(),
         chain: before.chain.clone(),
         tells_ends: before.tells_ends,
+        secrets: before.secrets.clone(),
     }
 }
 

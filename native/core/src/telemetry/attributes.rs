@@ -35,6 +35,11 @@ pub fn write(writer: &mut Writer, field: u64, key: &str, value: Value<'_>) {
 
 /// Octets as a text: what is no UTF-8 is replaced, what is too long is cut.
 pub fn text(bytes: &[u8]) -> String {
+    if bytes.len() <= MAX_TEXT
+        && let Ok(text) = std::str::from_utf8(bytes)
+    {
+        return text.to_owned();
+    }
     let cut = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TEXT)]);
     let end = (0..=cut.len().min(MAX_TEXT)).rev().find(|at| cut.is_char_boundary(*at)).unwrap_or_default();
     cut[..end].to_owned()

@@ -116,6 +116,7 @@ mod tests {
     use crate::telemetry::context::Context;
     use crate::telemetry::ids::{SpanId, TraceId};
     use crate::telemetry::samples::{fields, pair, text};
+    use route::table::Formats;
     use std::collections::BTreeMap;
 
     type Line = (BTreeMap<u64, String>, BTreeMap<String, String>);
@@ -165,7 +166,16 @@ mod tests {
             ..Record::default()
         };
         let (trace, span) = (TraceId([1; 16]), SpanId([2; 8]));
-        let context = Context { trace, span, parent: None, sampled: true, random: false, state: String::new() };
+        let context = Context {
+            trace,
+            span,
+            parent: None,
+            sampled: true,
+            debug: false,
+            random: false,
+            state: String::new(),
+            formats: Formats::default(),
+        };
         let (texts, attributes) = read(&write(&record, &logged(Some(&context), true)));
         assert_eq!(texts[&3], "WARN");
         assert_eq!(texts[&5], "BREW /a/b 503");

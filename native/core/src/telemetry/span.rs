@@ -42,7 +42,10 @@ pub struct Span<'s> {
 impl Span<'_> {
     /// Append it to spans. `moments`: writes those that it has.
     pub fn write<'m>(&self, moments: impl Iterator<Item = Moment<'m>>, dropped_moments: u64, spans: &mut Writer) {
-        let mut span = Writer::default();
+        spans.message(IN_SCOPE, |span| self.write_fields(moments, dropped_moments, span));
+    }
+
+    fn write_fields<'m>(&self, moments: impl Iterator<Item = Moment<'m>>, dropped_moments: u64, span: &mut Writer) {
         span.bytes(1, &self.trace.0);
         span.bytes(2, &self.id.0);
         span.bytes(3, self.state.as_bytes());
@@ -54,7 +57,7 @@ impl Span<'_> {
         span.fixed64(7, self.begun);
         span.fixed64(8, self.ended.max(self.begun));
         for (key, value) in self.attributes {
-            write(&mut span, 9, key, *value);
+            write(span, 9, key, *value);
         }
         for moment in moments {
             span.message(11, |event| {
@@ -70,6 +73,5 @@ impl Span<'_> {
             span.message(15, |status| status.number(3, FAILED));
         }
         span.fixed32(16, self.flags);
-        spans.written(IN_SCOPE, &span.into_bytes());
     }
 }

@@ -26,6 +26,9 @@ use tokio::time::Instant;
 /// Tries of one request that have a span of their own; the others are counted in it.
 const MAX_TRIES: usize = 16;
 
+/// Octets of most spans.
+const USUAL_SPAN: usize = 1024;
+
 /// Events of one request; what is beyond is counted.
 const MAX_MOMENTS: usize = 32;
 
@@ -48,7 +51,7 @@ pub struct Seen<'s> {
     pub fields: &'s [Field<'s>],
     pub client: &'s str,
     /// The other end of the connection.
-    pub peer: (IpAddr, u16),
+    pub peer: (&'s str, u16),
 }
 
 /// How a try ended.
@@ -229,7 +232,8 @@ impl Trace {
     /// All of its spans, and how many; `None`: it records nothing.
     pub fn end(&mut self, ended: &Ended<'_>) -> Option<(Vec<u8>, u64)> {
         let spans = self.spans.take()?;
-        let mut written = Writer::default();
+        let asked = spans.tries.len() + spans.questions.len();
+        let mut written = Writer::with_capacity(USUAL_SPAN * (1 + asked));
         let mut count = 1 + spans.tries.len() as u64;
         self.write_server(&spans, ended, &mut written);
         for each in &spans.questions {
@@ -265,7 +269,7 @@ impl Spans {
             version: seen.version,
             user_agent: named("user-agent"),
             client: seen.client.to_owned(),
-            peer: (seen.peer.0.to_string(), seen.peer.1),
+            peer: (seen.peer.0.to_owned(), seen.peer.1),
             fields: collector.policy.attributes.iter().map(|attribute| field(&attribute.source)).collect(),
             tries: SmallVec::new(),
             untold_tries: 0,

@@ -24,11 +24,12 @@ use crate::upstream::tls::ClientTls;
 use crate::upstream::{ConnectError, Externals, Loads, OwnSockets, Upstreams, render_checked};
 use arc_swap::ArcSwap;
 use route::ir::HttpRule;
+use route::policy::secret_pairs;
 use route::table::{Backend, Endpoint, Locality, Table, Tag, Tags};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tokio::sync::watch;
 use turns::Turns;
@@ -43,6 +44,21 @@ pub struct Generation {
     pub chain: Option<Arc<Chain>>,
     /// Some backend is told who connects, and to what (PROXY protocol): else nobody asks the system.
     pub tells_ends: bool,
+    /// What [`Self::secret_pairs`] has found.
+    pub secrets: OnceLock<Vec<String>>,
+}
+
+impl Generation {
+    /// Names of the pairs of a query in which any policy looks for credentials: of requests that no rule takes, or that are none,
+    /// nobody knows which of them hold. Looked for where it is first asked for.
+    pub fn secret_pairs(&self) -> &[String] {
+        self.secrets.get_or_init(|| {
+            let mut found = secret_pairs(self.table.policies.values());
+            found.sort_unstable();
+            found.dedup();
+            found
+        })
+    }
 }
 
 /// Whether traffic should come here.

@@ -55,13 +55,13 @@ impl<'p> Stripped<'p> {
 }
 
 /// Names of the pairs of a query in which policies look for credentials.
-pub fn secret_pairs(policies: &[Arc<Compiled>]) -> Vec<String> {
+pub fn secret_pairs<'p>(policies: impl IntoIterator<Item = &'p Arc<Compiled>>) -> Vec<String> {
     let sources = |policy: &'_ Policy| match policy {
         Policy::AccessApiKey(keys) => keys.from.clone(),
         Policy::AccessJwt(tokens) => tokens.from.clone(),
         _ => Vec::new(),
     };
-    let all = policies.iter().flat_map(|policy| sources(&policy.ir));
+    let all = policies.into_iter().flat_map(|policy| sources(&policy.ir));
     let names = all.filter_map(|source| match source {
         KeySource::Query { name } => Some(name),
         KeySource::Header { .. } | KeySource::Cookie { .. } => None,

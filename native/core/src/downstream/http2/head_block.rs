@@ -4,7 +4,7 @@
 //!
 //! Trailers are such a block too, and so is what a connection begins with: the preface ends with a SETTINGS frame (section 3.4).
 
-use crate::io::frames::{CONTINUATION, FrameHead, HEADERS};
+use crate::io::frames::{CONTINUATION, FrameHead, HEADERS, SETTINGS};
 use std::cell::Cell;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -38,7 +38,9 @@ impl HeadBlock {
     pub fn frame(&self, head: FrameHead) {
         let ends = head.flags & END_HEADERS != 0;
         match (head.kind, self.stream.get()) {
-            (_, Some(0)) if !self.ends.get() => self.ends.set(true),
+            // Whatever else it begins with `h2` refuses; a block that is not SETTINGS has its time until then, as any has.
+            (SETTINGS, Some(0)) if !self.ends.get() => self.ends.set(true),
+            (_, Some(0)) if !self.ends.get() => {}
             (CONTINUATION, Some(_)) => self.ends.set(ends),
             (HEADERS, _) => {
                 self.since.set(None);
@@ -93,12 +95,11 @@ impl HeadBlock {
 #[cfg(test)]
 mod tests {
     use super::{END_HEADERS, HeadBlock};
-    use crate::io::frames::{CONTINUATION, DATA, FrameHead, HEADERS};
+    use crate::io::frames::{CONTINUATION, DATA, FrameHead, HEADERS, SETTINGS};
     use std::time::Duration;
     use tokio::time::{Instant, advance};
 
     const LIMIT: Duration = Duration::from_secs(10);
-    const SETTINGS: u8 = 4;
 
     fn frame(kind: u8, stream: u32, flags: u8) -> FrameHead {
         FrameHead { kind, stream, flags, reset: None }
@@ -140,10 +141,27 @@ mod tests {
         }
     }
 
+    /// A connection that begins with something else than SETTINGS has no more time than one that says nothing.
+    #[tokio::test(start_paused = true)]
+    async fn what_begins_otherwise_is_late() {
+        for first in [frame(HEADERS, 1, 0), frame(HEADERS, 1, END_HEADERS), frame(DATA, 1, 0)] {
+            let block = HeadBlock::new(Instant::now());
+            for frame in [first, frame(CONTINUATION, 1, 0)] {
+                block.frame(frame);
+                block.looked(false);
+                block.awaited();
+            }
+            advance(LIMIT).await;
+            assert_eq!(block.is_late(LIMIT, Instant::now()), Some(0), "{first:?}");
+        }
+    }
+
     /// Each head has the whole time, however many came before it.
     #[tokio::test(start_paused = true)]
     async fn each_head_has_its_own_time() {
         let block = HeadBlock::new(Instant::now());
+        block.frame(frame(SETTINGS, 0, 0));
+        block.looked(false);
         for stream in [1, 3, 5] {
             block.frame(frame(HEADERS, stream, 0));
             block.looked(false);

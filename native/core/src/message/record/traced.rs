@@ -46,6 +46,7 @@ impl Entry<'_> {
     fn seen<T>(&self, listener: &Listener, inbound: &Inbound<'_>, then: impl FnOnce(&Seen<'_>) -> T) -> T {
         let client = self.client;
         let origin = client.origin(&inbound.fields, None).map(|address| address.to_string());
+        let peer = client.peer_text();
         let seen = Seen {
             started: self.started,
             method: inbound.method,
@@ -56,7 +57,7 @@ impl Entry<'_> {
             version: conventional(self.version).name(),
             fields: &inbound.fields,
             client: origin.as_deref().unwrap_or(&client.address_text),
-            peer: (client.through.as_ref().map_or(client.address, |through| through.proxy), client.peer.port()),
+            peer: (&peer, client.peer.port()),
         };
         then(&seen)
     }

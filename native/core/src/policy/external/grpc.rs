@@ -12,6 +12,9 @@ const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 /// Octets of the query that an answer sets: with more no backend would take the target.
 const MAX_QUERY: usize = 16 * 1024;
 
+/// Parameters of a query that one answer may set and remove.
+const MAX_QUERY_EDITS: usize = 256;
+
 /// What a service is given of a request (`GRPCAuthConfig.allowedHeaders`). Where it comes from is told by us.
 pub(super) fn is_given(service: &ExternalService, field: &Field<'_>) -> bool {
     !codec::is_forwarding_name(field.name) && (service.allowed_headers.is_empty() || is_named(service, field))
@@ -116,6 +119,10 @@ fn allowed(response: Option<&[u8]>) -> Option<Meaning> {
 
 /// `query_parameters_to_set`, then `query_parameters_to_remove`, as Envoy does it. One without a name is none.
 fn query_edits(fields: &[(u64, Value<'_>)]) -> Option<QueryEdits> {
+    // Each is compared with all others.
+    if fields.iter().filter(|(field, _)| matches!(field, 7 | 8)).count() > MAX_QUERY_EDITS {
+        return None;
+    }
     let mut edits = QueryEdits::default();
     for (_, parameter) in fields.iter().filter(|(field, _)| *field == 7) {
         let parameter = read(parameter.bytes()?)?;

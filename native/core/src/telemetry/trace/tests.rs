@@ -7,7 +7,7 @@ use crate::telemetry::samples::{Received, collector, spans};
 use codec::Field;
 use route::table::{Formats, Traces};
 use serde_json::{Value, json};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -25,7 +25,7 @@ fn seen<'s>(method: &'s str, target: &'s [u8], fields: &'s [Field<'s>]) -> Seen<
         version: "1.1",
         fields,
         client: "203.0.113.9",
-        peer: (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 4711),
+        peer: ("192.0.2.1", 4711),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::telemetry::ids::SpanId;
 use crate::telemetry::span::{Kind, Moment, Span};
 use route::ir::SpanSource;
 use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use tokio::time::Instant;
 
@@ -27,7 +28,7 @@ pub(super) struct Asked<'s> {
 
 impl Trace {
     pub(super) fn write_server(&self, spans: &Spans, ended: &Ended<'_>, written: &mut Writer) {
-        let status_text = ended.status.to_string();
+        let status_text;
         let mut attributes = spans.common();
         attributes.extend([
             ("url.path", Value::Text(&spans.path)),
@@ -54,7 +55,14 @@ impl Trace {
         }
         let failed = ended.status >= 500 || matches!(ended.error, Some("client_gone" | "response_not_read"));
         if failed {
-            attributes.push(("error.type", Value::Text(ended.error.unwrap_or(&status_text))));
+            let error = match ended.error {
+                Some(error) => error,
+                None => {
+                    status_text = ended.status.to_string();
+                    &status_text
+                }
+            };
+            attributes.push(("error.type", Value::Text(error)));
         }
         if let Some(status) = ended.grpc_status {
             attributes.push(("rpc.grpc.status_code", Value::Number(status.into())));
@@ -131,7 +139,12 @@ impl Trace {
     ) {
         let how = asked.how;
         let address = asked.to.map(|to| to.ip().to_canonical().to_string());
-        let (status_text, grpc_text) = (how.status.to_string(), asked.grpc_status.unwrap_or_default().to_string());
+        let error: Option<Cow<'_, str>> = match (how.error, asked.grpc_status) {
+            (Some(error), _) => Some(error.into()),
+            _ if how.status >= 400 => Some(how.status.to_string().into()),
+            (None, Some(status)) if status != 0 => Some(status.to_string().into()),
+            _ => None,
+        };
         let mut attributes = Attributes::from_slice(more);
         attributes.push(("url.full", Value::Text(asked.url)));
         if let (Some(to), Some(address)) = (asked.to, &address) {
@@ -148,13 +161,7 @@ impl Trace {
         if let Some(status) = asked.grpc_status {
             attributes.push(("rpc.grpc.status_code", Value::Number(status.into())));
         }
-        let error = match (how.error, asked.grpc_status) {
-            (Some(error), _) => Some(error),
-            _ if how.status >= 400 => Some(status_text.as_str()),
-            (None, Some(status)) if status != 0 => Some(grpc_text.as_str()),
-            _ => None,
-        };
-        if let Some(error) = error {
+        if let Some(error) = &error {
             attributes.push(("error.type", Value::Text(error)));
         }
         let of_request = [
