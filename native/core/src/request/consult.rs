@@ -8,6 +8,7 @@ use crate::policy::{Admission, Chain, Outcome};
 use codec::{Field, Framing};
 use route::policy::{Facts, Passage, SentHead};
 use route::table::{Listener, RequestHead, Rule};
+use std::ops::Range;
 
 /// What policies see of a request. `rule`: the one that takes it, if one does; `told`: its fields as its backend is told them.
 pub fn facts<'r>(
@@ -90,16 +91,19 @@ pub fn consult<'g>(
         Outcome::Pass => chain.run(step, facts, &mut passage, record.held()),
         Outcome::Deny(denial) => Admission::Denied(chain.refused(step, *denial)),
     };
+    // From the one on that was asked last, or those of this part.
+    let before = chain.steps_before_rules();
+    let first = if part == Part::Behind && step <= before { before } else { step.saturating_sub(1) };
     match &admission {
         Admission::Admitted => {
-            let before = chain.steps_before_rules();
-            let passed = || match part {
-                Part::BeforeRules => chain.names(step, before.saturating_sub(step)),
-                Part::Behind => chain.names(step.max(before), usize::MAX),
-            };
-            record.moment("policy.passed", passed, None);
+            let end = if part == Part::BeforeRules { before } else { usize::MAX };
+            passed(chain, first..end, record);
         }
-        Admission::Asked { next, .. } => record.moment("policy.asked", || chain.names(next.saturating_sub(1), 1), None),
+        Admission::Asked { next, .. } => {
+            let asked = next.saturating_sub(1);
+            passed(chain, first..asked, record);
+            record.moment("policy.asked", || chain.names(asked, 1), None);
+        }
         Admission::Denied(denial) => {
             record.moment("policy.refused", || denial.detail.clone().unwrap_or_default(), Some(denial.code));
         }
@@ -108,6 +112,16 @@ pub fn consult<'g>(
         record.user(identity);
     }
     (admission, passage)
+}
+
+/// Steps that let a request pass, for its trace.
+fn passed(chain: &Chain, steps: Range<usize>, record: &mut Entry<'_>) {
+    if record.trace().is_some() {
+        let names = chain.names(steps.start, steps.len());
+        if !names.is_empty() {
+            record.moment("policy.passed", || names, None);
+        }
+    }
 }
 
 #[cfg(test)]
