@@ -156,6 +156,14 @@ def _explained(moment: Moment, found: Explanation) -> Iterator[Child]:
     unbound = _unbound(moment, decision.listener)
     if unbound:
         yield tag("p", "But the listener does not run as configured: ", unbound, class_="warn")
+    facts = [*_taken_by(found), *_backend_facts(found), *_sent(found)]
+    yield tag("dl", [(tag("dt", name), tag("dd", text)) for name, text in facts])
+    yield from _others(found)
+
+
+def _taken_by(found: Explanation) -> list[tuple[str, Child]]:
+    """Listener and route, and what these say."""
+    decision = found.decision
     facts: list[tuple[str, Child]] = []
     if decision.listener is not None:
         facts.append(("Listener", tag("code", decision.listener)))
@@ -177,6 +185,13 @@ def _explained(moment: Moment, found: Explanation) -> Iterator[Child]:
         word = tag("b", verdict_in_words(said), class_="bad" if said.verdict == "deny" else None)
         about = [f"{said.stanza} of {readable(said.policy)}: ", word, f": {because}" if because else None]
         facts.append(("Policy", [*about, tag("span", f" [{origin}]", class_="soft") if origin else None]))
+    return facts
+
+
+def _backend_facts(found: Explanation) -> list[tuple[str, Child]]:
+    """Where it goes."""
+    decision = found.decision
+    facts: list[tuple[str, Child]] = []
     if decision.backend is not None:
         total = sum(item.weight for item in decision.backends)
         facts += [
@@ -187,6 +202,13 @@ def _explained(moment: Moment, found: Explanation) -> Iterator[Child]:
             facts.append(("Session", [session_in_words(found.session), where]))
         facts += [("Policy", part_in_words(part)) for part in found.backend_parts]
         facts.append(("Endpoints", plain(decision.endpoints)))
+    return facts
+
+
+def _sent(found: Explanation) -> list[tuple[str, Child]]:
+    """What the backend and the client get."""
+    decision = found.decision
+    facts: list[tuple[str, Child]] = []
     sent = decision.request or found.would_send
     if sent is not None:
         lines = "\n".join(
@@ -196,8 +218,7 @@ def _explained(moment: Moment, found: Explanation) -> Iterator[Child]:
     if decision.response is not None and decision.response.headers:
         lines = "\n".join(f"{name}: {value}" for name, value in decision.response.headers)
         facts.append(("Answer's fields", tag("pre", lines)))
-    yield tag("dl", [(tag("dt", name), tag("dd", text)) for name, text in facts])
-    yield from _others(found)
+    return facts
 
 
 def _backend(name: str | None, share: str) -> Child:
