@@ -55,12 +55,11 @@ impl Trace {
         }
         let failed = ended.status >= 500 || matches!(ended.error, Some("client_gone" | "response_not_read"));
         if failed {
-            let error = match ended.error {
-                Some(error) => error,
-                None => {
-                    status_text = ended.status.to_string();
-                    &status_text
-                }
+            let error = if let Some(error) = ended.error {
+                error
+            } else {
+                status_text = ended.status.to_string();
+                &status_text
             };
             attributes.push(("error.type", Value::Text(error)));
         }
