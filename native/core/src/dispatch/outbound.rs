@@ -238,13 +238,17 @@ impl Outbound {
 
     /// What is asked for, without its query.
     pub fn url(&self) -> String {
-        let mut lines = self.head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+        let mut lines = self.head.splitn(3, |byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
         let target = lines.next().and_then(|line| line.split(|byte| *byte == b' ').nth(1)).unwrap_or_default();
         let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
         // Its field is the first one.
         let host = lines.next().and_then(|line| line.strip_prefix(b"host: ")).unwrap_or_default();
-        let text = String::from_utf8_lossy;
-        format!("{}://{}{}", if self.tls { "https" } else { "http" }, text(host), text(path))
+        let mut url = String::with_capacity("https://".len() + host.len() + path.len());
+        url.push_str(if self.tls { "https://" } else { "http://" });
+        for part in [host, path] {
+            url.push_str(&String::from_utf8_lossy(part));
+        }
+        url
     }
 
     /// The key of a request for a WebSocket.

@@ -1,5 +1,6 @@
 //! Byte streams and time, whatever is carried: reads into a buffer, bytes relayed both ways, limits of silence.
 
+mod address_text;
 pub mod around;
 pub mod delivery;
 pub mod fill;
@@ -15,6 +16,7 @@ mod scratch;
 mod shared;
 pub mod watchdog;
 
+pub use address_text::text_of;
 pub use hang_up::HangUp;
 pub use keepalive::KeepAlive;
 pub use lookout::Lookout;

@@ -2,6 +2,7 @@
 
 use super::life::Life;
 use super::terms::Terms;
+use crate::io::text_of;
 use crate::tls::server::Handshake;
 use crate::worker::Worker;
 use codec::Field;
@@ -158,32 +159,5 @@ impl Client {
     /// The server name that the client asked for in its TLS handshake.
     pub fn sni(&self) -> Option<&str> {
         self.tls.as_ref().and_then(|handshake| handshake.sni.as_deref())
-    }
-}
-
-/// As the address writes itself. Every connection needs it, so IPv4 goes without the machinery of formats.
-fn text_of(address: IpAddr) -> String {
-    let IpAddr::V4(address) = address else {
-        return address.to_string();
-    };
-    let mut text = String::with_capacity("255.255.255.255".len());
-    for (place, octet) in address.octets().into_iter().enumerate() {
-        if place > 0 {
-            text.push('.');
-        }
-        text.push_str(itoa::Buffer::new().format(octet));
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::text_of;
-
-    #[test]
-    fn addresses_as_text() {
-        for text in ["0.0.0.0", "127.0.0.1", "10.9.100.99", "255.255.255.255", "::1", "2001:db8::a"] {
-            assert_eq!(text_of(text.parse().expect("an address")), text);
-        }
     }
 }

@@ -5,6 +5,9 @@ use crate::protobuf::{Writer, size_of, size_of_varint};
 /// Octets of a text that a client has a say in. Stops one request from filling the queue of all.
 pub const MAX_TEXT: usize = 1024;
 
+/// The wire type of what has a length.
+const LENGTH: u8 = 2;
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'v> {
     Text(&'v str),
@@ -19,7 +22,20 @@ pub fn write(writer: &mut Writer, field: u64, key: &str, value: Value<'_>) {
         Value::Number(number) => 1 + size_of_varint(number),
         Value::Fraction(_) => 9,
     };
-    writer.begin(field, size_of(key.len()) + size_of(any));
+    let whole = size_of(key.len()) + size_of(any);
+    if let (Value::Text(text), Ok(length)) = (value, u8::try_from(whole))
+        && length < 0x80
+        && field < 16
+    {
+        // Nearly all of them: each length has one octet.
+        let [key_length, any, text_length] = [key.len(), any, text.len()].map(|length| length.to_le_bytes()[0]);
+        writer.raw(&[field.to_le_bytes()[0] << 3 | LENGTH, length, 1 << 3 | LENGTH, key_length]);
+        writer.raw(key.as_bytes());
+        writer.raw(&[2 << 3 | LENGTH, any, 1 << 3 | LENGTH, text_length]);
+        writer.raw(text.as_bytes());
+        return;
+    }
+    writer.begin(field, whole);
     writer.begin(1, key.len());
     writer.raw(key.as_bytes());
     writer.begin(2, any);

@@ -33,11 +33,21 @@ impl SpanId {
     }
 }
 
-fn write_hex(bytes: &[u8], text: &mut [u8]) {
+/// The two digits of each octet.
+static PAIRS: [[u8; 2]; 256] = {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut octet = 0;
+    while octet < pairs.len() {
+        pairs[octet] = [DIGITS[octet >> 4], DIGITS[octet & 0xf]];
+        octet += 1;
+    }
+    pairs
+};
+
+fn write_hex(bytes: &[u8], text: &mut [u8]) {
     for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 0xf)];
+        pair.copy_from_slice(&PAIRS[usize::from(*byte)]);
     }
 }
 

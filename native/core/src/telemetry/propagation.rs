@@ -89,15 +89,11 @@ impl Context {
     }
 
     fn to_parent(&self) -> Vec<u8> {
-        let flags = self.to_flags();
-        let mut text = Vec::with_capacity(LENGTH);
-        text.extend_from_slice(b"00-");
-        text.extend_from_slice(&self.trace.hex());
-        text.push(b'-');
-        text.extend_from_slice(&self.span.hex());
-        text.extend_from_slice(b"-0");
-        text.push(b'0' + flags);
-        text
+        let mut text = *b"00-................................-................-0.";
+        text[3..35].copy_from_slice(&self.trace.hex());
+        text[PARENT_AT..52].copy_from_slice(&self.span.hex());
+        text[LENGTH - 1] = b'0' + self.to_flags();
+        text.to_vec()
     }
 }
 

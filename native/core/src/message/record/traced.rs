@@ -112,7 +112,7 @@ impl Entry<'_> {
     #[cold]
     #[inline(never)]
     pub(super) fn end_trace(&mut self) {
-        let Some(mut trace) = self.trace.take() else { return };
+        let Some(mut trace) = self.trace.take().filter(|trace| trace.is_recorded()) else { return };
         let path = self.rule.and_then(|rule| rule.ir.matches.get(self.match_index as usize));
         let path = path.map(|matched| matched.path.template());
         let at = self.ended.unwrap_or_else(Instant::now);

@@ -1,6 +1,7 @@
 //! The spans of a request as they are written once it has ended.
 
 use super::{Ended, Spans, Trace, Try, TryEnded};
+use crate::io::text_of;
 use crate::protobuf::Writer;
 use crate::telemetry::attributes::Value;
 use crate::telemetry::ids::SpanId;
@@ -72,9 +73,9 @@ impl Trace {
         self.add_own(spans, &mut attributes, &[]);
         let method = if spans.method == "_OTHER" { "HTTP" } else { spans.method };
         let name = match (self.collector.policy.span_name.as_str(), ended.path) {
-            ("", Some(path)) => format!("{method} {path}"),
-            ("", None) => method.to_owned(),
-            (own, _) => own.to_owned(),
+            ("", Some(path)) => Cow::Owned([method, " ", path].concat()),
+            ("", None) => Cow::Borrowed(method),
+            (own, _) => Cow::Borrowed(own),
         };
         let span = Span {
             trace: self.context.trace,
@@ -137,7 +138,7 @@ impl Trace {
         written: &mut Writer,
     ) {
         let how = asked.how;
-        let address = asked.to.map(|to| to.ip().to_canonical().to_string());
+        let address = asked.to.map(|to| text_of(to.ip().to_canonical()));
         let error: Option<Cow<'_, str>> = match (how.error, asked.grpc_status) {
             (Some(error), _) => Some(error.into()),
             _ if how.status >= 400 => Some(how.status.to_string().into()),
