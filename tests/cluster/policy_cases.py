@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from typing import Any
 
@@ -60,6 +61,11 @@ def is_counted(seen: Seen) -> bool:
 def has_errors_alone(seen: Seen) -> bool:
     """Of the two requests the log has the one that nobody understood."""
     return {line["path"] for line in seen.logged("BREW")} == {"/coffee"}
+
+
+def is_not_sampled(seen: Seen) -> bool:
+    """Its Gateway has all traces sampled, and its rule none."""
+    return re.search("traceparent: 00-[0-9a-f]{32}-[0-9a-f]{16}-00", seen.answers[0].body) is not None
 
 
 def has_spans(seen: Seen) -> bool:
@@ -149,8 +155,9 @@ CASES = {
     ),
     "client-address": Case(
         "ClientPolicy",
-        {"clientAddress": {"trustedProxies": ["0.0.0.0/0"]}},
-        (Probe(200), Probe(403, {"X-Forwarded-For": "198.51.100.7"})),
+        # Of the same Gateway, which is traced: who is told of a trace is told by B3 too.
+        {"clientAddress": {"trustedProxies": ["0.0.0.0/0"]}, "tracing": {"propagation": ["B3"]}},
+        (Probe(200, shows="b3: "), Probe(403, {"X-Forwarded-For": "198.51.100.7"})),
         ({"apiVersion": "sluicegate.dev/v1alpha1", "kind": "AccessPolicy", "spec": {"authorization": BLOCKED}},),
         gateway=True,
     ),
@@ -163,6 +170,14 @@ CASES = {
         own=(HttpCollector().answer,),
         protocol="http",
         seen=has_spans,
+        settles=True,
+    ),
+    "telemetry": Case(
+        "HTTPFilter",
+        {"telemetry": {"sampling": {"numerator": 0}}},
+        (Probe(200, shows="traceparent: 00-"),),
+        filters=(http_filter("telemetry"),),
+        seen=is_not_sampled,
         settles=True,
     ),
     "authorization-headers": Case(
