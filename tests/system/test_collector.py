@@ -139,7 +139,7 @@ def test_a_canary_with_retries_and_an_authorisation_step(world: World, client: A
     trace, number = new_trace(), str(next(_numbers))
     found = world.ask(client, way, "/staff/desk?card=4711", trace, ("x-number", number), ("x-user", "ann"))
     assert found.status == 200
-    server, *tries = world.taken.of(trace, 3)
+    server, question, *tries = world.taken.of(trace, 4)
     assert (server.kind, server.parent, server.name) == (SERVER, PARENT, "GET /staff")
     assert (server.service, server.resource["telemetry.sdk.language"]) == (f"edge-{way}", "rust")
     assert server.resource["service.version"]
@@ -155,9 +155,15 @@ def test_a_canary_with_retries_and_an_authorisation_step(world: World, client: A
         "sluicegate.listener": f"Gateway/default/{way}/http",
     }
     assert {key: server.attributes.get(key) for key in expected} == expected
-    assert [name for name, _ in server.events] == ["policy.asked", "policy.answered", "policy.passed"]
-    (_, asked), (_, answered), _ = server.events
-    assert asked == answered == {"sluicegate.policy": "external of AccessPolicy/default/staff"}
+    of_service, of_limit = "external of AccessPolicy/default/staff", "local of RateLimitPolicy/default/staff"
+    assert [(name, said["sluicegate.policy"]) for name, said in server.events] == [
+        ("policy.passed", of_limit),
+        ("policy.asked", of_service),
+        ("policy.answered", of_service),
+        ("policy.passed", of_service),
+    ]
+    assert (question.kind, question.parent, question.attributes["sluicegate.policy"]) == (CLIENT, server.id, of_service)
+    assert question.ended <= tries[0].begun
     assert [(each.kind, each.parent) for each in tries] == [(CLIENT, server.id)] * 2
     assert [each.attributes["http.response.status_code"] for each in tries] == [503, 200]
     assert [each.attributes.get("http.request.resend_count") for each in tries] == [None, 1]
@@ -191,8 +197,9 @@ def test_refusals(world: World, client: Any, way: str) -> None:
     """Of the authoriser, and of the limit behind it: no backend is asked, and the span says who refused."""
     trace = new_trace()
     assert world.ask(client, way, "/staff", trace, ("x-number", str(next(_numbers)))).status == 403
-    [server] = world.taken.of(trace, 1)
-    assert [name for name, _ in server.events] == ["policy.asked", "policy.refused"]
+    server, question = world.taken.of(trace, 2)
+    assert [name for name, _ in server.events] == ["policy.passed", "policy.asked", "policy.refused"]
+    assert (question.kind, question.parent, question.attributes["error.type"]) == (CLIENT, server.id, "403")
     refusal = server.events[-1][1]
     assert refusal["sluicegate.policy"].endswith(" of AccessPolicy/default/staff")
     assert refusal["error.type"] == server.attributes["sluicegate.error"] == "forbidden"
