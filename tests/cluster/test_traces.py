@@ -151,7 +151,8 @@ def test_a_canary_with_a_retry_and_an_authorisation_step(api: Api, serving: Serv
     assert [name for name, _ in refused.events][-1] == "policy.refused"
     trace = secrets.token_hex(16)
     assert ask(traced, trace, **{"x-user": "ann"}) == 200
-    server, *tries = traced.collector.of(trace, 3)
+    server, question, *tries = traced.collector.of(trace, 4)
+    assert (question.kind, question.parent) == (CLIENT, server.id)
     assert (server.kind, server.parent, server.service) == (SERVER, PARENT, "edge")
     assert server.attributes["sluicegate.route"] == f"HTTPRoute/{serving.namespace}/{NAME}"
     steps = {fields["sluicegate.policy"].partition(" of ")[2] for _, fields in server.events}
