@@ -128,8 +128,12 @@ def _idle(moment: Moment) -> Iterator[Child]:
     for one in moment.gateways:
         for listener in one.listeners:
             if not listener.good:
-                why = listener.error or "; ".join(_told_of(listener)) or "it is not served"
-                yield [link("/gateways", readable(listener.id), search=one.object), f": {why}"]
+                yield [link("/gateways", readable(listener.id), search=one.object), f": {why_idle(listener)}"]
+
+
+def why_idle(listener: ListenerFacts) -> str:
+    """Why a listener does not run as configured."""
+    return listener.error or "; ".join(_told_of(listener)) or "it is not served"
 
 
 def _told_of(item: ListenerFacts) -> list[str]:

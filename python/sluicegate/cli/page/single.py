@@ -16,7 +16,7 @@ from .asked import request_of
 from .facts import RouteDetail, RuleFacts
 from .html import Child, Markup, tag
 from .moment import Moment
-from .sections import FIGURES, Look, figure_cells
+from .sections import FIGURES, Look, figure_cells, why_idle
 from .shell import conditions, link, place, plain, route_link, told, verdict
 
 
@@ -232,10 +232,7 @@ def _unbound(moment: Moment, name: str | None) -> str:
     owner = name.rpartition("/")[0]
     of_owner = (one for item in moment.gateways if item.object == owner for one in item.listeners)
     listener = next((one for one in of_owner if one.id == name), None)
-    if listener is None or listener.good:
-        return ""
-    told = [one.message or one.reason for one in listener.conditions if not one.good]
-    return listener.error or "; ".join(told) or "it is not bound"
+    return why_idle(listener) if listener is not None and not listener.good else ""
 
 
 def _others(found: Explanation) -> Iterator[Child]:
