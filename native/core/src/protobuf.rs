@@ -23,6 +23,26 @@ impl Writer {
         self.0
     }
 
+    /// What is written so far.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Octets so far.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Take back what was written from a place on.
+    pub fn split_off(&mut self, at: usize) -> Vec<u8> {
+        self.0.split_off(at)
+    }
+
+    /// Have room for so many octets more.
+    pub fn reserve(&mut self, octets: usize) {
+        self.0.reserve(octets);
+    }
+
     /// Numbers that are 0 and texts that are empty are left out, as the language has it.
     pub fn number(&mut self, field: u64, value: u64) {
         if value != 0 {

@@ -31,7 +31,7 @@ impl Expected {
     ///
     /// # Errors
     /// Why it is not taken: first its signature, so that nobody learns from us what would be wrong with one that is not ours.
-    pub fn verify(&self, token: &Token<'_>, keys: &KeySet, now: Duration) -> Result<Claims, Invalid> {
+    pub fn verify(&self, token: &mut Token<'_>, keys: &KeySet, now: Duration) -> Result<Claims, Invalid> {
         let all = token.signed_object(keys)?;
         let time = |name: &str| match all.get(name) {
             None => Ok(None),

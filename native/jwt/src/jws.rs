@@ -19,6 +19,8 @@ pub struct Token<'t> {
     key_id: Option<String>,
     signed: &'t [u8],
     payload: Vec<u8>,
+    /// The payload as JSON, where somebody has looked into it already.
+    object: Option<Map<String, Value>>,
     signature: Vec<u8>,
 }
 
@@ -51,7 +53,8 @@ impl<'t> Token<'t> {
             Some(_) => return Err(Invalid::Malformed),
         };
         let signed = token.get(..header.len() + 1 + payload.len()).unwrap_or_default();
-        Ok(Self { algorithm, key_id, signed, payload: decode(payload)?, signature: decode(signature)? })
+        let (payload, signature) = (decode(payload)?, decode(signature)?);
+        Ok(Self { algorithm, key_id, signed, payload, object: None, signature })
     }
 
     /// Whether it says which key it was signed with.
@@ -60,11 +63,11 @@ impl<'t> Token<'t> {
     }
 
     /// Who the token says that it is from: good for choosing keys, and for nothing else before these agree.
-    pub fn claimed_issuer(&self) -> Option<String> {
-        match json::object(&self.payload)?.remove("iss") {
-            Some(Value::String(issuer)) => Some(issuer),
-            _ => None,
+    pub fn claimed_issuer(&mut self) -> Option<&str> {
+        if self.object.is_none() {
+            self.object = json::object(&self.payload);
         }
+        self.object.as_ref()?.get("iss")?.as_str()
     }
 
     /// The payload, where the signature is one of a key of the set.
@@ -90,7 +93,8 @@ impl<'t> Token<'t> {
     ///
     /// # Errors
     /// It is not, or what was signed is no JSON object.
-    pub(crate) fn signed_object(&self, keys: &KeySet) -> Result<Map<String, Value>, Invalid> {
-        json::object(self.signed_payload(keys)?).ok_or(Invalid::Malformed)
+    pub(crate) fn signed_object(&mut self, keys: &KeySet) -> Result<Map<String, Value>, Invalid> {
+        self.signed_payload(keys)?;
+        self.object.take().or_else(|| json::object(&self.payload)).ok_or(Invalid::Malformed)
     }
 }

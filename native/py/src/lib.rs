@@ -17,7 +17,7 @@ mod _native {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
     #[pymodule_export]
     use crate::checks::{
-        bench_signature, check_certificate, check_key_set, check_pattern, check_token, check_trust, check_users,
+        bench_signatures, check_certificate, check_key_set, check_pattern, check_token, check_trust, check_users,
         self_signed,
     };
     #[pymodule_export]

@@ -171,7 +171,7 @@ impl Exchange<'_, '_> {
                 _ => Instant::now(),
             };
             let labels = Labels::new(entry.method(), status, error, error.is_some() || status >= 400);
-            let sent = Sent { labels, exemplar: entry.try_exemplar() };
+            let sent = Sent { labels, exemplar: entry.try_exemplar(ended) };
             upstreams.report_ended(forward.among, &state, outcome, begun, ended, Some(&sent));
             if let (Err((Failure::Connect(error), _)), Outcome::NotConnected(_)) = (&attempted, outcome) {
                 client.worker.shared.tell_unreachable(endpoint, error);

@@ -353,7 +353,7 @@ impl<'g> Entry<'g> {
             let version = conventional(self.version).name();
             let logged = Logged { context, path: path.as_deref(), version, failed: self.has_failed() };
             let octets = write_log_record(&record, &logged);
-            worker.outboxes.push(collector, octets, 1, self.ended.unwrap_or_else(Instant::now));
+            worker.outboxes.push(collector, &octets, 1, self.ended.unwrap_or_else(Instant::now));
         }
     }
 }
@@ -368,8 +368,8 @@ fn conventional(version: HttpVersion) -> Version {
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        let worker = &self.client.worker;
-        let duration = self.ended.unwrap_or_else(Instant::now) - self.started;
+        let ended = self.end();
+        let (worker, duration) = (&self.client.worker, ended - self.started);
         if self.status == 0 {
             // The task was cancelled under the request: the client is gone.
             self.failed(ErrorCode::ClientGone, self.retries);
@@ -380,7 +380,7 @@ impl Drop for Entry<'_> {
             self.grpc_status = End { code, reset: None }.status();
         }
         let (took, labels) = (Took::of(duration), self.labels());
-        let exemplar = self.trace.as_ref().and_then(|_| self.exemplar());
+        let exemplar = self.trace.as_ref().and_then(|_| self.exemplar(ended));
         if let Some(series) = self.series {
             series.route.record(worker.id, self.status, took, exemplar.as_ref());
             if grpc || self.grpc_status.is_some() {

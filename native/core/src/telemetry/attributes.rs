@@ -1,6 +1,7 @@
 //! Attributes of spans, events and resources (`KeyValue` and `AnyValue` of `opentelemetry/proto/common/v1/common.proto`).
 
 use crate::protobuf::{Writer, size_of, size_of_varint};
+use std::borrow::Cow;
 
 /// Octets of a text that a client has a say in. Stops one request from filling the queue of all.
 pub const MAX_TEXT: usize = 1024;
@@ -17,48 +18,56 @@ pub enum Value<'v> {
 
 /// An attribute, as `field` of the message that has it.
 pub fn write(writer: &mut Writer, field: u64, key: &str, value: Value<'_>) {
-    let any = match value {
-        Value::Text(text) => size_of(text.len()),
-        Value::Number(number) => 1 + size_of_varint(number),
-        Value::Fraction(_) => 9,
-    };
-    let whole = size_of(key.len()) + size_of(any);
-    if let (Value::Text(text), Ok(length)) = (value, u8::try_from(whole))
-        && length < 0x80
-        && field < 16
-    {
-        // Nearly all of them: each length has one octet.
-        let [key_length, any, text_length] = [key.len(), any, text.len()].map(|length| length.to_le_bytes()[0]);
-        writer.raw(&[field.to_le_bytes()[0] << 3 | LENGTH, length, 1 << 3 | LENGTH, key_length]);
-        writer.raw(key.as_bytes());
-        writer.raw(&[2 << 3 | LENGTH, any, 1 << 3 | LENGTH, text_length]);
-        writer.raw(text.as_bytes());
-        return;
-    }
-    writer.begin(field, whole);
-    writer.begin(1, key.len());
-    writer.raw(key.as_bytes());
-    writer.begin(2, any);
     match value {
-        Value::Text(text) => {
-            writer.begin(1, text.len());
-            writer.raw(text.as_bytes());
+        Value::Text(value) => write_text(writer, field, key, value),
+        Value::Number(number) => {
+            begin(writer, field, key, 1 + size_of_varint(number));
+            writer.any_number(3, number);
         }
-        Value::Number(number) => writer.any_number(3, number),
-        Value::Fraction(fraction) => writer.fixed64(4, fraction.to_bits()),
+        Value::Fraction(fraction) => {
+            begin(writer, field, key, 9);
+            writer.fixed64(4, fraction.to_bits());
+        }
     }
 }
 
+/// Most of what a span says: its key is known where this is compiled, and all lengths have one octet.
+#[inline]
+pub fn write_text(writer: &mut Writer, field: u64, key: &str, value: &str) {
+    const BETWEEN: usize = 4;
+    let (length, any) = (key.len() + value.len() + 2 * BETWEEN - 2, value.len() + 2);
+    if field >= 16 || length >= 0x80 {
+        begin(writer, field, key, size_of(value.len()));
+        writer.begin(1, value.len());
+        writer.raw(value.as_bytes());
+        return;
+    }
+    let octet = |number: usize| number.to_le_bytes()[0];
+    writer.reserve(length + 2);
+    writer.raw(&[field.to_le_bytes()[0] << 3 | LENGTH, octet(length), 1 << 3 | LENGTH, octet(key.len())]);
+    writer.raw(key.as_bytes());
+    writer.raw(&[2 << 3 | LENGTH, octet(any), 1 << 3 | LENGTH, octet(value.len())]);
+    writer.raw(value.as_bytes());
+}
+
+/// The beginning of an attribute whose value has so many octets; these come next.
+fn begin(writer: &mut Writer, field: u64, key: &str, value: usize) {
+    writer.begin(field, size_of(key.len()) + size_of(value));
+    writer.begin(1, key.len());
+    writer.raw(key.as_bytes());
+    writer.begin(2, value);
+}
+
 /// Octets as a text: what is no UTF-8 is replaced, what is too long is cut.
-pub fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> Cow<'_, str> {
     if bytes.len() <= MAX_TEXT
         && let Ok(text) = std::str::from_utf8(bytes)
     {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     let cut = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_TEXT)]);
     let end = (0..=cut.len().min(MAX_TEXT)).rev().find(|at| cut.is_char_boundary(*at)).unwrap_or_default();
-    cut[..end].to_owned()
+    Cow::Owned(cut[..end].to_owned())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::observe::access_record::Record;
 use crate::observe::method::Method;
 use crate::protobuf::Writer;
 use smallvec::SmallVec;
+use std::borrow::Cow;
 
 /// `ScopeLogs.log_records`.
 const IN_SCOPE: u64 = 2;
@@ -30,7 +31,6 @@ pub struct Logged<'l> {
 
 /// Write a line, as it waits for its collector.
 pub fn write(record: &Record<'_>, logged: &Logged<'_>) -> Vec<u8> {
-    let cut = |value: &str| text(value.as_bytes());
     let method = Method::of(record.method.as_bytes());
     let (host, port) = host_and_port(record.authority.as_bytes());
     let path = text(path_of(record.path.as_bytes()));
@@ -45,10 +45,10 @@ pub fn write(record: &Record<'_>, logged: &Logged<'_>) -> Vec<u8> {
         ("http.request.method", Some(method.name())),
         ("http.request.method_original", original.as_deref()),
         ("url.scheme", Some(record.scheme)),
-        ("url.path", Some(path.as_str())),
+        ("url.path", Some(&*path)),
         ("url.query", query.as_deref()),
         ("http.route", logged.path),
-        ("server.address", Some(host.as_str()).filter(|host| !host.is_empty())),
+        ("server.address", Some(&*host).filter(|host| !host.is_empty())),
         ("client.address", Some(record.client)),
         ("network.peer.address", Some(record.peer)),
         ("network.protocol.version", Some(logged.version)),
@@ -96,6 +96,11 @@ pub fn write(record: &Record<'_>, logged: &Logged<'_>) -> Vec<u8> {
     let mut written = Writer::default();
     written.written(IN_SCOPE, &line.into_bytes());
     written.into_bytes()
+}
+
+/// A text that a client has a say in.
+fn cut(value: &str) -> Cow<'_, str> {
+    text(value.as_bytes())
 }
 
 /// Seconds since 1970.

@@ -31,15 +31,8 @@ const MAX_TRIES: u32 = 5;
 /// A message of which nothing was heard for so long has ended without a word. Longer than any takes.
 const LOST: Duration = Duration::from_secs(60);
 
-/// What one request leaves.
-#[derive(Debug)]
-struct Part {
-    octets: Vec<u8>,
-    items: u64,
-}
-
-/// What leaves in one message.
-#[derive(Debug)]
+/// What leaves in one message: as much as has room in it, or what one request leaves where that is more.
+#[derive(Debug, Default)]
 pub struct Batch {
     pub octets: Vec<u8>,
     pub items: u64,
@@ -51,7 +44,8 @@ pub struct Batch {
 struct Outbox {
     /// The one for which something came last.
     collector: Arc<Destination>,
-    parts: VecDeque<Part>,
+    /// In the order in which they leave; more is added to the last one.
+    batches: VecDeque<Batch>,
     octets: usize,
     /// A message that was not taken, and is tried again.
     kept: Option<Batch>,
@@ -82,20 +76,19 @@ pub struct Outboxes {
 
 impl Outboxes {
     /// Put what a request leaves among what waits; what has no place is dropped, and counted.
-    pub fn push(&self, collector: &Arc<Destination>, octets: Vec<u8>, items: u64, now: Instant) {
+    pub fn push(&self, collector: &Arc<Destination>, octets: &[u8], items: u64, now: Instant) {
         let mut boxes = self.boxes.borrow_mut();
-        let new = || Outbox {
-            collector: Arc::clone(collector),
-            parts: VecDeque::new(),
-            octets: 0,
-            kept: None,
-            due: None,
-            under_way: None,
+        let own = match boxes.get_mut(collector.id()) {
+            Some(own) => own,
+            None => boxes.entry(collector.id().to_owned()).or_insert(Outbox {
+                collector: Arc::clone(collector),
+                batches: VecDeque::new(),
+                octets: 0,
+                kept: None,
+                due: None,
+                under_way: None,
+            }),
         };
-        if !boxes.contains_key(collector.id()) {
-            boxes.insert(collector.id().to_owned(), new());
-        }
-        let Some(own) = boxes.get_mut(collector.id()) else { return };
         let (size, all) = (octets.len(), self.waiting.get());
         if own.octets + size > MAX_WAITING || all + size > MAX_WAITING_OF_ALL {
             collector.figures.dropped(items);
@@ -104,7 +97,13 @@ impl Outboxes {
         if !Arc::ptr_eq(&own.collector, collector) {
             own.collector = Arc::clone(collector);
         }
-        own.parts.push_back(Part { octets, items });
+        match own.batches.back_mut() {
+            Some(last) if last.octets.len() + size <= MAX_BATCH => {
+                last.octets.extend_from_slice(octets);
+                last.items += items;
+            }
+            _ => own.batches.push_back(Batch { octets: octets.to_vec(), items, tries: 0 }),
+        }
         own.octets += size;
         self.waiting.set(all + size);
         if own.under_way.is_some() || own.kept.is_some() {
@@ -123,20 +122,13 @@ impl Outboxes {
     pub fn take(&self, now: Instant, early: bool) -> Option<(Arc<Destination>, Batch)> {
         let mut boxes = self.boxes.borrow_mut();
         // Of a message that was lost nothing is left to send.
-        boxes.retain(|_, own| !own.is_lost(now) || own.kept.is_some() || !own.parts.is_empty());
+        boxes.retain(|_, own| !own.is_lost(now) || own.kept.is_some() || !own.batches.is_empty());
         let is_due = |own: &&mut Outbox| own.next().is_some_and(|due| due <= now || (early && own.under_way.is_none()));
         let own = boxes.values_mut().find(is_due)?;
         own.due = None;
         own.under_way = Some(now);
         let batch = own.kept.take().unwrap_or_else(|| {
-            let mut batch = Batch { octets: Vec::new(), items: 0, tries: 0 };
-            while let Some(part) = own.parts.front()
-                && (batch.octets.is_empty() || batch.octets.len() + part.octets.len() <= MAX_BATCH)
-            {
-                batch.octets.extend_from_slice(&part.octets);
-                batch.items += part.items;
-                own.parts.pop_front();
-            }
+            let batch = own.batches.pop_front().unwrap_or_default();
             own.octets -= batch.octets.len();
             self.waiting.set(self.waiting.get() - batch.octets.len());
             batch
@@ -159,7 +151,7 @@ impl Outboxes {
             Some(batch) => collector.figures.failed(batch.items),
             None => {}
         }
-        if own.due.is_none() && !own.parts.is_empty() {
+        if own.due.is_none() && !own.batches.is_empty() {
             // The first of them has waited meanwhile.
             own.due = Some(if own.octets >= MAX_BATCH { now } else { now + LINGER });
         }
@@ -203,26 +195,26 @@ mod tests {
     fn when_spans_leave() {
         let (boxes, to, now) = (Outboxes::default(), destination(&json!({})), Instant::now());
         assert!(boxes.is_empty() && boxes.due().is_none() && boxes.take(now, true).is_none());
-        boxes.push(&to, vec![1; 10], 2, now);
-        boxes.push(&to, vec![2; 10], 1, now);
+        boxes.push(&to, &[1; 10], 2, now);
+        boxes.push(&to, &[2; 10], 1, now);
         assert_eq!(boxes.due(), Some(now + LINGER));
         assert!(boxes.take(now, false).is_none());
         let (_, batch) = boxes.take(now + LINGER, false).unwrap();
         assert_eq!((batch.items, batch.octets), (3, [[1; 10], [2; 10]].concat()));
         // One message at a time.
-        boxes.push(&to, vec![3; MAX_BATCH], 1, now);
+        boxes.push(&to, &vec![3; MAX_BATCH], 1, now);
         assert!(boxes.take(now + LINGER, true).is_none());
         boxes.done(&to, None, now);
         assert_eq!(boxes.due(), Some(now), "as much as a message takes does not wait");
-        boxes.push(&to, vec![4; 10], 1, now);
+        boxes.push(&to, &[4; 10], 1, now);
         assert_eq!(boxes.take(now, false).unwrap().1.octets.len(), MAX_BATCH);
         boxes.done(&to, None, now);
         assert_eq!(boxes.take(now, true).unwrap().1.items, 1);
         boxes.done(&to, None, now);
         assert!(boxes.is_empty() && boxes.waiting.get() == 0);
         // One that is larger than a message leaves alone.
-        boxes.push(&to, vec![5; 2 * MAX_BATCH], 1, now);
-        boxes.push(&to, vec![6; 10], 1, now);
+        boxes.push(&to, &vec![5; 2 * MAX_BATCH], 1, now);
+        boxes.push(&to, &[6; 10], 1, now);
         assert_eq!(boxes.take(now, true).unwrap().1.octets.len(), 2 * MAX_BATCH);
     }
 
@@ -233,14 +225,14 @@ mod tests {
         let to = |name: usize| destination(&json!({"id": format!("XTelemetryPolicy/a/p{name}")}));
         let (stalled, other) = (to(0), to(1));
         for _ in 0..MAX_WAITING / 1024 + 50 {
-            boxes.push(&stalled, vec![0; 1024], 3, now);
+            boxes.push(&stalled, &[0; 1024], 3, now);
         }
         assert_eq!(outcomes(&stalled), [0, 150, 0]);
-        boxes.push(&other, vec![0; 1024], 3, now);
+        boxes.push(&other, &[0; 1024], 3, now);
         assert_eq!(outcomes(&other), [0, 0, 0]);
         let all: Vec<_> = (2..20).map(to).collect();
         for each in &all {
-            boxes.push(each, vec![0; MAX_WAITING], 1, now);
+            boxes.push(each, &vec![0; MAX_WAITING], 1, now);
         }
         assert!(boxes.waiting.get() <= MAX_WAITING_OF_ALL);
         assert!(all.iter().any(|each| outcomes(each)[1] == 1));
@@ -250,12 +242,12 @@ mod tests {
     #[test]
     fn what_is_tried_again() {
         let (boxes, to, mut now) = (Outboxes::default(), destination(&json!({})), Instant::now());
-        boxes.push(&to, vec![1; 10], 1, now);
+        boxes.push(&to, &[1; 10], 1, now);
         let mut pauses = Vec::new();
         for _ in 0..MAX_TRIES {
             let (_, batch) = boxes.take(now + LINGER, true).unwrap();
             assert_eq!(batch.octets, [1; 10]);
-            boxes.push(&to, vec![2; 10], 1, now);
+            boxes.push(&to, &[2; 10], 1, now);
             boxes.done(&to, Some(batch), now);
             let due = boxes.due().unwrap();
             pauses.push(due - now);
@@ -270,9 +262,9 @@ mod tests {
     #[test]
     fn a_message_without_an_end_is_given_up() {
         let (boxes, to, now) = (Outboxes::default(), destination(&json!({})), Instant::now());
-        boxes.push(&to, vec![1; 10], 1, now);
+        boxes.push(&to, &[1; 10], 1, now);
         let Some((_, Batch { .. })) = boxes.take(now, true) else { panic!("a message") };
-        boxes.push(&to, vec![2; 10], 1, now);
+        boxes.push(&to, &[2; 10], 1, now);
         assert!(boxes.take(now + LOST / 2, false).is_none());
         assert_eq!(boxes.take(now + LOST, false).unwrap().1.octets, [2; 10]);
         // Where nothing came meanwhile there is nothing to send.

@@ -1,11 +1,14 @@
 //! A span as it is sent (`Span` of `opentelemetry/proto/trace/v1/trace.proto`; numbers of fields are those of that file).
 
-use super::attributes::{Value, write};
+use super::attributes::{Value, write, write_text};
 use super::ids::{SpanId, TraceId};
 use crate::protobuf::Writer;
 
 /// `ScopeSpans.spans`.
 const IN_SCOPE: u64 = 2;
+
+/// `Span.attributes`.
+pub const ATTRIBUTES: u64 = 9;
 
 const FAILED: u64 = 2;
 
@@ -13,14 +16,6 @@ const FAILED: u64 = 2;
 pub enum Kind {
     Server = 2,
     Client = 3,
-}
-
-/// Something that happened meanwhile.
-#[derive(Debug)]
-pub struct Moment<'s> {
-    pub at: u64,
-    pub name: &'s str,
-    pub attributes: &'s [(&'s str, Value<'s>)],
 }
 
 /// Times are nanoseconds since 1970.
@@ -31,47 +26,69 @@ pub struct Span<'s> {
     pub parent: Option<SpanId>,
     pub state: &'s str,
     pub flags: u32,
-    pub name: &'s str,
+    /// The parts of its name.
+    pub name: [&'s str; 3],
     pub kind: Kind,
     pub begun: u64,
     pub ended: u64,
-    pub attributes: &'s [(&'s str, Value<'s>)],
     pub failed: bool,
 }
 
 impl Span<'_> {
-    /// Append it to spans. `moments`: writes those that it has.
-    pub fn write<'m>(&self, moments: impl Iterator<Item = Moment<'m>>, dropped_moments: u64, spans: &mut Writer) {
-        spans.message(IN_SCOPE, |span| self.write_fields(moments, dropped_moments, span));
+    /// Append it to spans. `more`: writes its attributes and its events.
+    #[inline]
+    pub fn write(&self, spans: &mut Writer, more: impl FnOnce(&mut Writer)) {
+        spans.message(IN_SCOPE, |span| {
+            self.write_fields(span);
+            more(span);
+        });
     }
 
-    fn write_fields<'m>(&self, moments: impl Iterator<Item = Moment<'m>>, dropped_moments: u64, span: &mut Writer) {
+    fn write_fields(&self, span: &mut Writer) {
         span.bytes(1, &self.trace.0);
         span.bytes(2, &self.id.0);
         span.bytes(3, self.state.as_bytes());
         if let Some(parent) = self.parent {
             span.bytes(4, &parent.0);
         }
-        span.bytes(5, self.name.as_bytes());
+        span.begin(5, self.name.iter().map(|part| part.len()).sum());
+        for part in self.name {
+            span.raw(part.as_bytes());
+        }
         span.number(6, self.kind as u64);
         span.fixed64(7, self.begun);
         span.fixed64(8, self.ended.max(self.begun));
-        for (key, value) in self.attributes {
-            write(span, 9, key, *value);
-        }
-        for moment in moments {
-            span.message(11, |event| {
-                event.fixed64(1, moment.at);
-                event.bytes(2, moment.name.as_bytes());
-                for (key, value) in moment.attributes {
-                    write(event, 3, key, *value);
-                }
-            });
-        }
-        span.number(12, dropped_moments);
         if self.failed {
             span.message(15, |status| status.number(3, FAILED));
         }
         span.fixed32(16, self.flags);
     }
+}
+
+/// An attribute of a span.
+#[inline]
+pub fn attribute(span: &mut Writer, key: &str, value: &str) {
+    write_text(span, ATTRIBUTES, key, value);
+}
+
+/// The same of a number.
+#[inline]
+pub fn number(span: &mut Writer, key: &str, value: u64) {
+    write(span, ATTRIBUTES, key, Value::Number(value));
+}
+
+/// Something that happened meanwhile, with attributes that are texts.
+pub fn event<'e>(span: &mut Writer, at: u64, name: &str, attributes: impl Iterator<Item = (&'e str, &'e str)>) {
+    span.message(11, |event| {
+        event.fixed64(1, at);
+        event.bytes(2, name.as_bytes());
+        for (key, value) in attributes {
+            write_text(event, 3, key, value);
+        }
+    });
+}
+
+/// Events that have no place in it.
+pub fn untold_events(span: &mut Writer, count: u64) {
+    span.number(12, count);
 }

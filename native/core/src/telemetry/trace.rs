@@ -1,6 +1,7 @@
 //! The trace of one request: its context, and, where it is sampled, what its spans will say (semantic conventions for HTTP spans,
 //! version 1.23 and later; names that are not theirs begin with `sluicegate.`).
 
+mod own;
 mod question;
 mod written;
 
@@ -11,12 +12,14 @@ use super::collector::Collector;
 use super::context::{Context, Sent};
 use super::ids::{Ids, SpanId};
 use super::sampling::Chance;
+use super::span::{attribute, number};
 use crate::observe::method::Method;
 use crate::protobuf::Writer;
 use codec::Field;
 use route::ir::{Percentage, SpanSource};
 use route::table::Traces;
 use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -93,14 +96,9 @@ struct Spans {
     method: &'static str,
     /// Where it has no name in the conventions.
     original_method: Option<String>,
-    path: String,
-    host: String,
-    port: u16,
-    scheme: &'static str,
-    version: &'static str,
-    user_agent: Option<String>,
+    /// Attributes of the request's span that are known from its beginning on, as they are written.
+    known: Writer,
     client: String,
-    peer: (String, u16),
     /// Of the policy's attributes, those that are fields of the request; by their place.
     fields: Vec<Option<String>>,
     tries: SmallVec<[Try; 1]>,
@@ -202,8 +200,13 @@ impl Trace {
             return None;
         }
         let (span, number) = (ids.span(), spans.tries.len() as u64);
-        spans.tries.push(Try { span, number, to, url: text(url().as_bytes()), begun, ended: None });
+        spans.tries.push(Try { span, number, to, url: cut(url()), begun, ended: None });
         Some(span)
+    }
+
+    /// A moment as nanoseconds since 1970; `None`: nothing is recorded.
+    pub fn at(&self, at: Instant) -> Option<u64> {
+        self.spans.as_ref().map(|spans| spans.at(at))
     }
 
     /// The span of the try that began last; `None`: it has none.
@@ -251,25 +254,18 @@ impl Spans {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started_at = now.saturating_sub(seen.started.elapsed()).as_nanos();
         let method = Method::of(seen.method.as_bytes());
-        let (host, port) = host_and_port(seen.authority);
         let named = |name: &str| joined(seen.fields, name);
         let field = |source: &SpanSource| match source {
-            SpanSource::Header { name } => named(name),
+            SpanSource::Header { name } => named(name).map(Cow::into_owned),
             SpanSource::Literal { .. } | SpanSource::Attribute { .. } => None,
         };
         Self {
             started: seen.started,
             started_at: u64::try_from(started_at).unwrap_or(u64::MAX),
             method: method.name(),
-            original_method: method.is_other().then(|| text(seen.method.as_bytes())),
-            path: text(path_of(seen.target)),
-            host,
-            port: port.unwrap_or(seen.port),
-            scheme: seen.scheme,
-            version: seen.version,
-            user_agent: named("user-agent"),
+            original_method: method.is_other().then(|| text(seen.method.as_bytes()).into_owned()),
+            known: known(seen, named("user-agent").as_deref()),
             client: seen.client.to_owned(),
-            peer: (seen.peer.0.to_owned(), seen.peer.1),
             fields: collector.policy.attributes.iter().map(|attribute| field(&attribute.source)).collect(),
             tries: SmallVec::new(),
             untold_tries: 0,
@@ -280,18 +276,43 @@ impl Spans {
     }
 }
 
+/// Attributes that are known as a request comes, but for its method and its client.
+fn known(seen: &Seen<'_>, user_agent: Option<&str>) -> Writer {
+    let mut known = Writer::with_capacity(USUAL_SPAN / 2);
+    let (host, port) = host_and_port(seen.authority);
+    attribute(&mut known, "url.path", &text(path_of(seen.target)));
+    attribute(&mut known, "url.scheme", seen.scheme);
+    attribute(&mut known, "network.protocol.version", seen.version);
+    attribute(&mut known, "network.peer.address", seen.peer.0);
+    number(&mut known, "network.peer.port", seen.peer.1.into());
+    if !host.is_empty() {
+        attribute(&mut known, "server.address", &host);
+        number(&mut known, "server.port", port.unwrap_or(seen.port).into());
+    }
+    if let Some(user_agent) = user_agent {
+        attribute(&mut known, "user_agent.original", user_agent);
+    }
+    known
+}
+
 /// The values of all fields of a name as one; `None`: there is none.
-fn joined(fields: &[Field<'_>], name: &str) -> Option<String> {
+fn joined<'f>(fields: &'f [Field<'_>], name: &str) -> Option<Cow<'f, str>> {
     let mut named = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name.as_bytes()));
     let mut found = text(named.next()?.value);
     for field in named {
         if found.len() >= MAX_TEXT {
             break;
         }
+        let found = found.to_mut();
         found.push_str(", ");
         found.push_str(&text(field.value));
     }
-    Some(text(found.as_bytes()))
+    Some(if found.len() > MAX_TEXT { Cow::Owned(cut(found.into_owned())) } else { found })
+}
+
+/// A text that has an end.
+pub(super) fn cut(value: String) -> String {
+    if value.len() <= MAX_TEXT { value } else { text(value.as_bytes()).into_owned() }
 }
 
 /// The path of a target, without its query.
@@ -307,13 +328,16 @@ pub(super) fn path_of(target: &[u8]) -> &[u8] {
 }
 
 /// The two parts of an authority, as far as it has them.
-pub(super) fn host_and_port(authority: &[u8]) -> (String, Option<u16>) {
+pub(super) fn host_and_port(authority: &[u8]) -> (Cow<'_, str>, Option<u16>) {
     let authority = text(authority);
     let bracket = authority.rfind(']').map_or(0, |at| at + 1);
-    match authority[bracket..].rfind(':').map(|at| bracket + at) {
-        Some(at) => (authority[..at].to_owned(), authority[at + 1..].parse().ok()),
-        None => (authority, None),
-    }
+    let Some(at) = authority[bracket..].rfind(':').map(|at| bracket + at) else { return (authority, None) };
+    let port = authority[at + 1..].parse().ok();
+    let host = match authority {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[..at]),
+        Cow::Owned(text) => Cow::Owned(text[..at].to_owned()),
+    };
+    (host, port)
 }
 
 #[cfg(test)]

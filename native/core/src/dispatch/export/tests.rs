@@ -156,7 +156,7 @@ fn what_grpc_says() {
 
 fn batch(worker: &Worker) -> (Arc<Destination>, Batch) {
     let to = destination(worker);
-    worker.outboxes.push(&to, b"\x12\x00".to_vec(), 1, Instant::now());
+    worker.outboxes.push(&to, b"\x12\x00", 1, Instant::now());
     worker.outboxes.take(Instant::now(), true).unwrap()
 }
 
@@ -187,12 +187,12 @@ fn what_is_left_at_the_end() {
         let backend = Backend::start([answer(200, "")]).await;
         let kept = worker(backend.address, &json!({}));
         let to = destination(&kept);
-        kept.outboxes.push(&to, b"\x12\x00".to_vec(), 2, Instant::now());
+        kept.outboxes.push(&to, b"\x12\x00", 2, Instant::now());
         flush_telemetry(&kept).await;
         assert!(kept.outboxes.is_empty() && to.figures.all()[0].1 == 2);
         let silent = Backend::start([SILENCE]).await;
         let lost = worker(silent.address, &json!({}));
-        lost.outboxes.push(&destination(&lost), b"\x12\x00".to_vec(), 2, Instant::now());
+        lost.outboxes.push(&destination(&lost), b"\x12\x00", 2, Instant::now());
         let begun = Instant::now();
         flush_telemetry(&lost).await;
         assert!(begun.elapsed() < 3 * SECOND);

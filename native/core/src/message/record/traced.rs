@@ -11,7 +11,6 @@ use crate::telemetry::{Ended, Question, Seen, SpanId, Trace, TryEnded};
 use route::policy::Compiled;
 use route::table::{Endpoint, Listener, Rule};
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 impl Entry<'_> {
@@ -83,15 +82,15 @@ impl Entry<'_> {
     /// The request, as an example of those that took as long; `None`: its trace is not recorded.
     #[cold]
     #[inline(never)]
-    pub(super) fn exemplar(&self) -> Option<Exemplar> {
-        let trace = self.trace.as_ref().filter(|trace| trace.is_recorded())?;
-        Some(exemplar(trace, trace.context.span))
+    pub(super) fn exemplar(&self, ended: Instant) -> Option<Exemplar> {
+        let trace = self.trace.as_ref()?;
+        exemplar(trace, trace.context.span, ended)
     }
 
     /// The same of its last try.
-    pub fn try_exemplar(&self) -> Option<Exemplar> {
+    pub fn try_exemplar(&self, ended: Instant) -> Option<Exemplar> {
         let trace = self.trace.as_ref()?;
-        Some(exemplar(trace, trace.last_try()?))
+        exemplar(trace, trace.last_try()?, ended)
     }
 
     /// It has ended.
@@ -126,13 +125,12 @@ impl Entry<'_> {
             grpc_status: self.grpc_status,
         });
         if let Some((octets, count)) = spans {
-            self.client.worker.outboxes.push(&trace.collector().destination, octets, count, at);
+            self.client.worker.outboxes.push(&trace.collector().destination, &octets, count, at);
         }
     }
 }
 
-fn exemplar(trace: &Trace, span: SpanId) -> Exemplar {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    Exemplar { trace: trace.context.trace.0, span: span.0, at_ms }
+fn exemplar(trace: &Trace, span: SpanId, ended: Instant) -> Option<Exemplar> {
+    let at_ms = trace.at(ended)? / 1_000_000;
+    Some(Exemplar { trace: trace.context.trace.0, span: span.0, at_ms })
 }

@@ -146,15 +146,15 @@ impl Tokens {
 
     /// Of several providers with the issuer of a token the first that takes it counts.
     fn verify(&self, token: &[u8], now: Duration) -> Result<Believed, Unbelieved> {
-        let token = Token::parse(token)?;
-        let issuer = token.claimed_issuer().ok_or(Invalid::Issuer)?;
+        let mut token = Token::parse(token)?;
+        let issuer = token.claimed_issuer().ok_or(Invalid::Issuer)?.to_owned();
         let mut why = Unbelieved::Invalid(Invalid::Issuer);
         for (place, provider) in self.providers.iter().enumerate().filter(|(_, it)| it.expected.issuer == issuer) {
             let Some(keys) = provider.keys.current() else {
                 why = Unbelieved::NoKeys;
                 continue;
             };
-            match provider.expected.verify(&token, &keys, now) {
+            match provider.expected.verify(&mut token, &keys, now) {
                 Ok(claims) => return Ok(Believed::of(claims, &provider.forward, (place, keys))),
                 Err(other) => {
                     if other == Invalid::UnknownKey

@@ -1,13 +1,14 @@
 //! A question that is asked about a request, such as to an external authoriser: what tells whoever is asked of the trace, and what
 //! its span says.
 
-use super::written::Asked;
-use super::{Ended, Spans, Trace, TryEnded};
+use super::written::{Asked, write_method};
+use super::{Ended, Spans, Trace, TryEnded, cut};
 use crate::observe::method::Method;
 use crate::protobuf::Writer;
-use crate::telemetry::attributes::{Value, text};
+use crate::telemetry::attributes::text;
 use crate::telemetry::context::{Context, Said};
 use crate::telemetry::ids::SpanId;
+use crate::telemetry::span::attribute;
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -67,8 +68,8 @@ impl Question {
         self.begun.replace(Some(Begun {
             at: Instant::now(),
             method: known.name(),
-            original_method: known.is_other().then(|| text(method.as_bytes())),
-            url: text(url().as_bytes()),
+            original_method: known.is_other().then(|| text(method.as_bytes()).into_owned()),
+            url: cut(url()),
         }));
     }
 
@@ -108,13 +109,10 @@ impl Trace {
             ended: at,
             how,
         };
-        let mut attributes: SmallVec<[_; 3]> = SmallVec::new();
-        attributes.push(("http.request.method", Value::Text(begun.method)));
-        if let Some(original) = &begun.original_method {
-            attributes.push(("http.request.method_original", Value::Text(original)));
-        }
-        attributes.push(("sluicegate.policy", Value::Text(&question.policy)));
-        self.write_client(spans, &asked, &attributes, written);
+        self.write_client(spans, &asked, written, |span| {
+            write_method(begun.method, begun.original_method.as_deref(), span);
+            attribute(span, "sluicegate.policy", &question.policy);
+        });
         true
     }
 }

@@ -268,7 +268,7 @@ fn parts_of_heads() {
         (b"a.test:x", "a.test", None),
         (b"", "", None),
     ] {
-        assert_eq!(host_and_port(authority), (host.to_owned(), port));
+        assert_eq!(host_and_port(authority), (host.into(), port));
     }
 }
 
