@@ -55,6 +55,37 @@ def test_a_public_key_is_no_shared_secret(start: Any, backend: Any, client: Clie
     assert ask(running.address, client, "/", bearer(issuer.token())).status == 200
 
 
+def test_a_signature_that_is_remembered_is_its_token_s_alone(start: Any, backend: Any, client: Client) -> None:
+    """What was verified is found again by the end of its signature: the rest of it counts as much."""
+    app, issuer = backend("app"), Issuer("one")
+    keys = {"jwks.json": json.dumps({"keys": [issuer.jwk()]})}
+    provider = {"name": "login", "issuer": ISSUER, "audiences": ["shop"], "keys": {"configMapRef": {"name": "login"}}}
+    running: Gateway = start(
+        gateway(),
+        route(rule("/", "app"), name="own"),
+        access("own", jwt={"providers": [provider]}),
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("login"), "data": keys},
+        *service("app", app.address),
+    )
+    head, claims, signature = (token := issuer.token()).split(".")
+    other_head, other_claims, other_signature = issuer.token(sub="root").split(".")
+    forged = [
+        f"{head}.{other_claims}.{signature}",
+        f"{encoded(json.dumps({'alg': 'none'}).encode())}.{claims}.{signature}",
+        f"{head}.{claims}.{other_signature[:-20]}{signature[-20:]}",
+        f"{head}.{claims}.{signature[-20:]}",
+        f"{claims}.{signature}",
+        signature,
+        signature[-16:],
+    ]
+    for _ in range(2):
+        assert ask(running.address, client, "/", bearer(token)).status == 200
+        for text in forged:
+            assert ask(running.address, client, "/", bearer(text)).status == 401, text
+    assert ask(running.address, client, "/", bearer(f"{other_head}.{other_claims}.{other_signature}")).status == 200
+    assert len(app.requests) == 3
+
+
 def test_whose_certificate_it_is(
     start: Any, backend: Any, authority: Authority, client: Client, tmp_path: Path
 ) -> None:

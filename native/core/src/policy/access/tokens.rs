@@ -16,11 +16,16 @@ const SHARDS: usize = 16;
 /// Tokens that one part remembers, twice at most.
 const MOST: Most = Most { entries: 512, bytes: 128 * 1024 };
 
+/// Octets of a token by which it is found again: the end of its signature, which is as good as drawn by lot. Nobody gains by
+/// choosing it, since only what was verified is remembered, and all of it is compared.
+const END: usize = 16;
+
 /// What one policy knows.
 #[derive(Debug)]
 pub struct Tokens {
     providers: Vec<Provider>,
-    known: [Mutex<Ages<Box<[u8]>, Arc<Believed>>>; SHARDS],
+    /// By the ends of their signatures.
+    known: [Mutex<Ages<[u8; END], Arc<Believed>>>; SHARDS],
 }
 
 #[derive(Debug)]
@@ -40,6 +45,7 @@ enum Keys {
 /// What a token says, once it is believed.
 #[derive(Debug)]
 struct Believed {
+    token: Box<[u8]>,
     /// As [`Claims::valid`].
     valid: (f64, f64),
     /// Place of its provider, and the keys that this one had.
@@ -123,16 +129,17 @@ impl Tokens {
     }
 
     fn believe(&self, token: &[u8], now: Duration) -> Result<Arc<Believed>, Unbelieved> {
-        let shard = &self.known[shard_of(token)];
+        let end = end_of(token);
+        let shard = &self.known[shard_of(end)];
         let mut known = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(believed) = known.get(token).filter(|believed| self.holds(believed, now)) {
+        if let Some(believed) = known.get(&end).filter(|known| *known.token == *token && self.holds(known, now)) {
             return Ok(believed);
         }
         // Whoever has none waits for nobody.
         drop(known);
         let believed = Arc::new(self.verify(token, now)?);
         known = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        known.put(token.into(), Arc::clone(&believed), token.len());
+        known.put(end, Arc::clone(&believed), token.len());
         Ok(believed)
     }
 
@@ -145,8 +152,8 @@ impl Tokens {
     }
 
     /// Of several providers with the issuer of a token the first that takes it counts.
-    fn verify(&self, token: &[u8], now: Duration) -> Result<Believed, Unbelieved> {
-        let mut token = Token::parse(token)?;
+    fn verify(&self, text: &[u8], now: Duration) -> Result<Believed, Unbelieved> {
+        let mut token = Token::parse(text)?;
         let issuer = token.claimed_issuer().ok_or(Invalid::Issuer)?.to_owned();
         let mut why = Unbelieved::Invalid(Invalid::Issuer);
         for (place, provider) in self.providers.iter().enumerate().filter(|(_, it)| it.expected.issuer == issuer) {
@@ -155,7 +162,7 @@ impl Tokens {
                 continue;
             };
             match provider.expected.verify(&mut token, &keys, now) {
-                Ok(claims) => return Ok(Believed::of(claims, &provider.forward, (place, keys))),
+                Ok(claims) => return Ok(Believed::of(text, claims, &provider.forward, (place, keys))),
                 Err(other) => {
                     if other == Invalid::UnknownKey
                         || (!token.names_key() && matches!(other, Invalid::Signature | Invalid::Algorithm))
@@ -172,21 +179,25 @@ impl Tokens {
     }
 }
 
-/// Where a token is remembered: by the last octets of its signature, which are as good as drawn by lot. Nobody gains by choosing
-/// them, since only what was verified is remembered.
-fn shard_of(token: &[u8]) -> usize {
-    let mixed = token.iter().rev().take(8).fold(0_u8, |mixed, octet| mixed.wrapping_mul(31) ^ octet);
+/// As of [`END`]; what is shorter than that is no token.
+fn end_of(token: &[u8]) -> [u8; END] {
+    token.last_chunk().copied().unwrap_or_default()
+}
+
+/// Where a token is remembered.
+fn shard_of(end: [u8; END]) -> usize {
+    let mixed = end.iter().fold(0_u8, |mixed, octet| mixed.wrapping_mul(31) ^ octet);
     usize::from(mixed) % SHARDS
 }
 
 impl Believed {
-    fn of(claims: Claims, forward: &[ClaimHeader], signed: (usize, Arc<KeySet>)) -> Self {
+    fn of(token: &[u8], claims: Claims, forward: &[ClaimHeader], signed: (usize, Arc<KeySet>)) -> Self {
         let Claims { all, valid } = claims;
         let all = Arc::new(all);
         let user = all.get("sub").and_then(Value::as_str).unwrap_or_default().to_owned();
         let forward = told_claims(forward, &all);
         let identity = Identity { proof: Proof::Jwt, user, scopes: scopes(&all), claims: all };
-        Self { valid, signed, identity: Arc::new(identity), forward }
+        Self { token: token.into(), valid, signed, identity: Arc::new(identity), forward }
     }
 }
 
