@@ -99,6 +99,7 @@ Code = Literal[
     "unused-policy",
     "policy-part-unused",
     "not-traced",
+    "shorter-timeout",
     "no-client-validation",
     "no-credential",
     "policy-ref-not-found",

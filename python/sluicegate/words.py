@@ -104,6 +104,13 @@ def count(number: int, word: str) -> str:
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
+def duration_in_words(milliseconds: int) -> str:
+    """A time, such as `90s` or `1500ms`."""
+    if milliseconds % 1_000:
+        return f"{milliseconds}ms"
+    return f"{milliseconds // 1_000}s" if milliseconds % 3_600_000 else f"{milliseconds // 3_600_000}h"
+
+
 def listed(names: Iterable[str]) -> str:
     """A list for people; what is too much is counted."""
     every = list(names)

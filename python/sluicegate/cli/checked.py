@@ -15,6 +15,7 @@ from sluicegate.controller.sources.files.judge import key_of, label_of, placed
 from sluicegate.controller.sources.files.other_files import other_file
 from sluicegate.controller.translate.lost_hostnames import lost_hostnames
 from sluicegate.controller.translate.shadowed import shadowed_matches
+from sluicegate.controller.translate.shorter_timeouts import shorter_timeouts
 from sluicegate.controller.translate.state import State
 from sluicegate.controller.translate.untraced import untraced
 from sluicegate.controller.translate.values import normal_path
@@ -83,8 +84,9 @@ def checked(
 
 
 def _unseen(configuration: State) -> Iterator[Diagnostic]:
-    """Routes, and parts of them, that get nothing; what is said of traces where there are none."""
+    """Routes, and parts of them, that get nothing; traces that there are none of; timeouts that never come."""
     yield from untraced(configuration)
+    yield from shorter_timeouts(configuration)
     requests, connections = configuration.http_rules.values(), configuration.l4_rules.values()
     yield from shadowed_matches(requests, configuration.attachments)
     yield from lost_hostnames(configuration.listeners, [*requests, *connections], configuration.attachments)

@@ -122,6 +122,7 @@ CODES: dict[Code, str] = {
     "unused-policy": "nothing leads to the target of a policy",
     "policy-part-unused": "a part of a policy means nothing for one of its targets, such as `body` for connections",
     "not-traced": "a part of a policy or of an HTTPFilter is about traces, and no XTelemetryPolicy has any made there",
+    "shorter-timeout": "a timeout of a route that never comes, because a ClientPolicy gives requests there less time",
     "no-client-validation": "a part of a policy asks for a certificate where none of a client is validated",
     "no-credential": "a part of a policy is about who asks, where no policy has a credential that says so",
     "policy-ref-not-found": "a Secret or ConfigMap that a policy refers to is not there",

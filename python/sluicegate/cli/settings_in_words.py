@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sluicegate import ir
-from sluicegate.words import listed
-
-from .timeouts_and_retries import duration_in_words
+from sluicegate.words import duration_in_words, listed
 
 
 def settings_in_words(policy: ir.Policy) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from sluicegate import ir
 from sluicegate.testing.decision import Decision
 from sluicegate.testing.request import Connection, Request
-from sluicegate.words import listed
+from sluicegate.words import duration_in_words, listed
 
 #: Methods that are sent again without a BackendPolicy that says so (`native/core/src/dispatch/outbound.rs`).
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -98,10 +98,3 @@ def _words(retry: RuleRetry, method: str) -> Iterator[str]:
         yield f"within {duration_in_words(retry.within_ms)}"
     if not retry.is_repeatable:
         yield f"only of connections that fail: {method} is sent once, unless a BackendPolicy names it"
-
-
-def duration_in_words(milliseconds: int) -> str:
-    """A time for people."""
-    if milliseconds % 1_000:
-        return f"{milliseconds}ms"
-    return f"{milliseconds // 1_000}s" if milliseconds % 3_600_000 else f"{milliseconds // 3_600_000}h"

@@ -12,10 +12,9 @@ import msgspec
 
 from sluicegate import ir
 from sluicegate.testing.decision import Decision
-from sluicegate.words import listed
+from sluicegate.words import duration_in_words, listed
 
 from .settings_in_words import set_in_words, times_in_words, tls_in_words
-from .timeouts_and_retries import duration_in_words
 
 _SECURE = {ir.CookieSecure.OVER_TLS: "OverTLS", ir.CookieSecure.ALWAYS: "Always", ir.CookieSecure.NEVER: "Never"}
 
