@@ -107,6 +107,7 @@ Code = Literal[
     "weak-credential",
     "unusable-key",
     "denies-without-asking",
+    "trusts-everybody",
     "foreign-policy",
     "ancestor-limit",
     # Ingresses that are served.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from sluicegate.processes.settings import Settings
 from sluicegate.testing.offline import Offline, load_offline
 from sluicegate.words import count, one_line, suggestion
 
+from .believed_proxies import of_settings
 from .checked import REFERENCE_CODES, checked, closed_policies, refused_objects
 from .cluster_error import ClusterError
 from .cluster_options import KUBERNETES, misused, of_cluster
@@ -146,7 +148,7 @@ def _check(given: argparse.Namespace) -> int:
         return error.tell()
     if given.output == "text" and sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
-    report = _report(offline, given.paths, settings, because, ignore=given.ignore or (), fail_on=given.fail_on)
+    report = _report(offline, given, settings, because)
     if given.output == "json":
         write_json(report)
     elif given.output == "sarif":
@@ -156,10 +158,12 @@ def _check(given: argparse.Namespace) -> int:
     return ExitStatus.FAILED if report.failed else ExitStatus.OK
 
 
-def _report(
-    offline: Offline, paths: Sequence[str], settings: Settings, because: str, *, ignore: Sequence[str], fail_on: str
-) -> CheckReport:
-    everything = checked(offline, settings.engine.path_normalization or "strict", paths)
+def _report(offline: Offline, given: argparse.Namespace, settings: Settings, because: str) -> CheckReport:
+    ignore: Sequence[str] = given.ignore or ()
+    of_file = of_settings(
+        settings.engine.trusted_proxies or (), given.config or os.environ.get(str(CONFIG.variable), "")
+    )
+    everything = [*of_file, *checked(offline, settings.engine.path_normalization or "strict", given.paths)]
     found = tuple(item for item in everything if item.code not in ignore)
     counts = Counter[str](item.severity for item in found)
     return CheckReport(
@@ -174,7 +178,7 @@ def _report(
         not_read=offline.refresh.ignored,
         ignored=dict(Counter(item.code for item in everything if item.code in ignore)),
         counts={"error": counts["error"], "warning": counts["warning"], "info": counts["info"]},
-        failed=any(counts[kind] for kind in _FAILURES[fail_on]),
+        failed=any(counts[kind] for kind in _FAILURES[given.fail_on]),
     )
 
 
@@ -262,5 +266,5 @@ COMMAND = Command(
         ("sluicegate check manifests --watch --no-conditions", "while you write; Ctrl-C ends it"),
         ("sluicegate check --kubernetes", "what a cluster has"),
     ),
-    notes="path_normalization of the settings file counts.",
+    notes="path_normalization and trusted_proxies of the settings file count.",
 )

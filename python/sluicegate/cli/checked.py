@@ -24,6 +24,7 @@ from sluicegate.processes.file_sources import told_of
 from sluicegate.schema import violations
 from sluicegate.testing.offline import Offline
 
+from .believed_proxies import of_parameters
 from .foreign_policies import foreign_policies
 from .unused_objects import unused_objects
 
@@ -69,6 +70,7 @@ def checked(
         *(schema_diagnostics(documents) if not offline.from_cluster else ()),
         *foreign_policies(documents),
         *unused_objects(offline.translation.snapshot, documents),
+        *of_parameters(offline.translation.snapshot),
         *nothing_in(offline, paths),
         *told_of(_placed(offline, _unseen(configuration)), offline.source, offline.ingresses),
     }

@@ -133,6 +133,9 @@ CODES: dict[Code, str] = {
         "a rule that denies by a header field or a claim does not ask whether there is one, so it refuses "
         "everybody without it"
     ),
+    "trusts-everybody": (
+        "what says which proxies are trusted says everybody: any client can say that it has any address"
+    ),
     "foreign-policy": (
         "a policy of another controller, or of a kind that the gateway does not honour, for something of "
         "these manifests"

@@ -6,7 +6,7 @@ from sluicegate import ir
 
 from ....api.client_policy import ClientAddress
 from ..draft import Draft
-from ..networks import check_networks
+from ..networks import NAME_PROXIES, TRUSTS_EVERYBODY, check_networks, trusts_everybody
 from .parts import for_listeners_only, word
 
 
@@ -19,6 +19,8 @@ def judge_address(draft: Draft, address: ClientAddress | None) -> ir.ClientAddre
     if address.off:
         return ir.ClientAddress(**head, invalid=draft.faults > faults)
     check_networks(draft, "clientAddress.trustedProxies", address.trusted_proxies)
+    if means := trusts_everybody(address.trusted_proxies):
+        draft.warn("clientAddress.trustedProxies", TRUSTS_EVERYBODY, means, NAME_PROXIES)
     path = "clientAddress.proxyProtocol"
     protocol = word(draft, ir.AcceptProxy, address.proxy_protocol, path, ir.AcceptProxy.OFF)
     if protocol is not ir.AcceptProxy.OFF and not address.trusted_proxies:
