@@ -17,13 +17,12 @@ from ..secrets import Material
 from ..topology import Read
 from .closed import judge_closed
 from .effective import Level, Place, Source, Stanza, Target, level_of, names
+from .flows import CONNECTION_ROUTES, flows_of, has_datagrams, remedy_for, way_out
 from .judged import Attachment, Judged, Judgement, Needed
 from .registry import PolicyKind
 
 #: Groups of the kinds that policies may be attached to.
 GROUPS = {"Service": frozenset({"", "core"}), "XBackend": frozenset({EXPERIMENTAL_GROUP})}
-#: Routes whose rules take connections, or datagrams.
-CONNECTION_ROUTES = frozenset({"TLSRoute", "TCPRoute", "UDPRoute"})
 #: Where there is no policy.
 EMPTY = Level(Target("", "", ""), {}, {})
 #: What a section of a target is, for people.
@@ -53,7 +52,7 @@ def judge_policy(kind: PolicyKind, policy: Object, material: Material) -> Judged
     attachments = tuple(_attachments(kind, policy))
     if _guards_nothing(kind, judgement, attachments):
         return judge_closed(kind, _refused(policy, judgement, attachments), is_read=True)
-    _tell_unused_parts(judgement, attachments, diagnostics)
+    _tell_unused_parts(kind, judgement, attachments, diagnostics)
     found = tuple(dict.fromkeys(item.target for item in attachments if not item.error))
     return Judged(
         policy=policy,
@@ -98,36 +97,42 @@ def _guards_nothing(kind: PolicyKind, judgement: Judgement, attachments: Sequenc
 def _refused(policy: Object, judgement: Judgement, attachments: Sequence[Attachment]) -> RefusedPolicy:
     """The policy as one that cannot be used: whoever wrote it wants to know who connects."""
     targets = [item.target for item in attachments if not item.error]
-    kinds = listed(with_article(kind) for kind in sorted({target.kind for target in targets}))
+    kinds = {target.kind for target in targets}
     return RefusedPolicy(
         metadata=policy.metadata,
         key=policy.key,
         origin=policy.origin,
         targets=tuple(RefusedTarget(item.kind, item.namespace, item.name, item.section) for item in targets),
         reason=(
-            f"{listed(sorted(judgement.stanzas))} cannot be asked of the connections of {kinds}, which would pass"
-            " without it: use authorization or certificate"
+            f"{listed(sorted(judgement.stanzas))} cannot be asked of {flows_of(kinds)}: they would pass without it;"
+            f" {way_out('AccessPolicy', kinds)}"
         ),
     )
 
 
-def _tell_unused_parts(judgement: Judgement, attachments: Iterable[Attachment], diagnostics: Diagnostics) -> None:
-    """Tell which stanzas mean nothing for a route that carries connections."""
+def _tell_unused_parts(
+    kind: PolicyKind, judgement: Judgement, attachments: Iterable[Attachment], diagnostics: Diagnostics
+) -> None:
+    """Tell which stanzas, and parts of them, mean nothing for a route that carries connections or datagrams."""
     for item in attachments:
         if item.error or item.target.kind not in CONNECTION_ROUTES:
             continue
+        kinds = {item.target.kind}
+        flows = flows_of(kinds)
         unused = sorted(name for name, part in judgement.stanzas.items() if "l4_rule" not in part.acts_on)
         if unused:
-            message = (
-                f"{listed(unused)} of a policy means nothing for the connections of {with_article(item.target.kind)}"
-            )
-            remedy = "take it out, or attach the policy to a route for requests"
-            diagnostics.warning(item.path, "policy-part-unused", message, remedy)
+            message = f"{listed(unused)} of a policy means nothing for {flows}"
+            diagnostics.warning(item.path, "policy-part-unused", message, remedy_for(kind.kind, kinds))
         for name, part in sorted(judgement.stanzas.items()):
-            for place in part.of_requests() if "l4_rule" in part.acts_on else ():
-                message = f"{name}.{place} holds for none of the connections of {with_article(item.target.kind)}"
-                remedy = "it asks for more than they have: take that out, or attach the policy to a route for requests"
+            if "l4_rule" not in part.acts_on:
+                continue
+            for place, what in part.of_requests():
+                message = f"{name}.{place} holds for none of {flows}: it goes by {what}"
+                remedy = remedy_for(kind.kind, kinds, "take that out of it")
                 diagnostics.warning(item.path, "policy-part-unused", message, remedy)
+            for place, outcome in part.of_hosts() if has_datagrams(kinds) else ():
+                message = f"{name}.{place} goes by a host, and there is none in {flows}: {outcome}"
+                diagnostics.warning(item.path, "policy-part-unused", message, way_out(kind.kind, kinds))
 
 
 def _attachments(kind: PolicyKind, policy: Object) -> Iterable[Attachment]:

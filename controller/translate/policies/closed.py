@@ -16,6 +16,7 @@ from ...api.refused import RefusedTarget
 from ..conditions import Reason
 from ..status import Verdict
 from .effective import Source, Stanza, Target
+from .flows import refused_at
 from .judged import Attachment, Judged, Judgement
 from .registry import PolicyKind
 
@@ -29,7 +30,8 @@ def judge_closed(kind: PolicyKind, policy: RefusedPolicy, *, is_read: bool = Fal
     # Who reads files tells the reason, with its line.
     told = message if is_read or policy.origin == CLUSTER else "it cannot be used as it is written"
     named = listed(_named(kind, item) for item in policy.targets)
-    outcome = kind.harmless or f"requests for {named} are answered 500, connections are reset"
+    kinds = {target.kind for item in policy.targets for target in _targets(kind, item)}
+    outcome = kind.harmless or refused_at(kinds, named)
     diagnostics.error("", "invalid-policy", f"{told}; {outcome}", "correct the policy, or remove it")
     parts = _parts(kind, policy)
     targets = tuple(dict.fromkeys(target for item in policy.targets for target in _targets(kind, item)))

@@ -12,8 +12,9 @@ from ...store.snapshot import Snapshot
 from ..backends import Transport, backend_name, external_id, service_port
 from ..routes import RouteFacts
 from ..topology import AttachPoint, GatewayFacts, ParentView, Read
-from .attach import CONNECTION_ROUTES, attached_read
+from .attach import attached_read
 from .effective import OVERRIDING, Place, Provenance, Target, service_place
+from .flows import CONNECTION_ROUTES, has_datagrams
 from .merges import Merges
 from .ports import Disagreement
 from .registry import PolicyKind
@@ -149,6 +150,11 @@ class PolicyLooks:
         """The listener of a place, where its routes take connections or datagrams; empty: another one."""
         point = self._point(place)
         return point.id if point is not None and point.kinds and CONNECTION_ROUTES.issuperset(point.kinds) else ""
+
+    def of_datagrams(self, place: Place) -> bool:
+        """Whether datagrams come to the listener of a place, and nothing else."""
+        point = self._point(place)
+        return point is not None and has_datagrams(point.kinds)
 
     def proofs(self, place: Place, *, above: bool, spared: bool = False) -> tuple[str, Set[str]]:
         """The listener of a place to which requests come (empty: another one), and how they can prove who asks there.

@@ -32,6 +32,9 @@ class Where(Protocol):
     def of_connections(self, place: Place) -> str:
         """The listener of a place, where its routes take connections or datagrams; empty: another one."""
 
+    def of_datagrams(self, place: Place) -> bool:
+        """Whether datagrams come to the listener of a place, and nothing else."""
+
     def traits(self, place: Place) -> tuple[str, Set[Trait]]:
         """The listener or Service of a place (empty: another one), and what it has that parts of policies go by."""
 
@@ -50,6 +53,9 @@ _VALIDATE_CONNECTIONS = (
     "let TLS end there, with spec.tls.frontend of the Gateway and tls.options of the listener (docs/l4.md)"
 )
 _SWITCH_OFF = "use authorization or certificate there, or switch it off there with mode: Disabled"
+_SWITCH_OFF_DATAGRAMS = "use authorization with clients (addresses) there, or switch it off there with mode: Disabled"
+_NO_PROOF_IN_DATAGRAMS = "datagrams come there, of which only the client's address is known"
+_GO_BY_ADDRESSES = "use authorization with clients (addresses) there, or attach the policy elsewhere"
 _GIVE_PROOF = "give the policy apiKey, jwt, basic or certificate, or another one at the same place"
 _ASKED_OF_ALL = "the credentials there are of policies that override, which everybody is asked for"
 _EXEMPT_ABOVE = "have the policy that overrides exempt them, or take it out"
@@ -122,11 +128,14 @@ class Moot:
         stanza, where = self._judged.judgement.stanzas[name], self._where
         for field, outcome in stanza.of_certificates():
             if listener := where.anonymous(place):
-                said: _Told = ("no-client-validation", outcome, _NO_CERTIFICATE, _VALIDATE_CONNECTIONS)
-                yield _part(name, field), listener, said
+                why, remedy = _NO_CERTIFICATE, _VALIDATE_CONNECTIONS
+                if where.of_datagrams(place):
+                    why, remedy = _NO_PROOF_IN_DATAGRAMS, _GO_BY_ADDRESSES
+                yield _part(name, field), listener, ("no-client-validation", outcome, why, remedy)
         # Of routes for connections this is told without a look (`attach.py`).
         if above and stanza.is_unasked() and (listener := where.of_connections(place)):
-            yield name, listener, ("policy-part-unused", "", "", _SWITCH_OFF)
+            remedy = _SWITCH_OFF_DATAGRAMS if where.of_datagrams(place) else _SWITCH_OFF
+            yield name, listener, ("policy-part-unused", "", "", remedy)
         for field, wanted, outcome in stanza.of_identities():
             if above and not self._judged.judgement.overrides and name != "certificate":
                 continue

@@ -57,6 +57,9 @@ class Looks(Protocol):
     def of_connections(self, place: Place) -> str:
         """The listener of a place, where its routes take connections or datagrams; empty: another one."""
 
+    def of_datagrams(self, place: Place) -> bool:
+        """Whether datagrams come to the listener of a place, and nothing else."""
+
     def proofs(self, place: Place, *, above: bool, spared: bool = False) -> tuple[str, Set[str]]:
         """The listener of a place to which requests come (empty: another one), and how these can prove who asks."""
 

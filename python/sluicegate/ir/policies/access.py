@@ -228,11 +228,12 @@ class AccessAuthorization(StanzaBase, frozen=True, kw_only=True, tag="access_aut
     rules: tuple[AccessRule, ...] = ()
     default_allow: bool = False
 
-    def of_requests(self) -> Iterable[str]:
+    def of_requests(self) -> Iterable[tuple[str, str]]:
         """Rules that ask for more than addresses and users."""
         for place, rule in enumerate(self.rules):
-            if any((rule.methods, rule.headers, rule.claims, rule.scopes, rule.when)):
-                yield f"rules[{place}]"
+            more = {name: getattr(rule, name) for name in ("methods", "headers", "claims", "scopes", "when")}
+            if any(more.values()):
+                yield f"rules[{place}]", ", ".join(name for name, value in more.items() if value)
 
     def of_certificates(self) -> Iterable[tuple[str, str]]:
         """Rules that ask who it is."""

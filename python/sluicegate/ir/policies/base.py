@@ -34,8 +34,12 @@ class PolicyBase(Base, frozen=True, kw_only=True, tag_field="type"):
         """What else has to go where the policy goes: of `trust`, `backends`, `policy_secrets`, `certificates`."""
         return ()
 
-    def of_requests(self) -> Iterable[str]:
-        """Parts that mean nothing for connections and flows, by their place in the stanza."""
+    def of_requests(self) -> Iterable[tuple[str, str]]:
+        """Parts that mean nothing for connections and flows, by their place in the stanza, and what they go by."""
+        return ()
+
+    def of_hosts(self) -> Iterable[tuple[str, str]]:
+        """Parts that go by a host and not by more, by their place, and what each does where there is none."""
         return ()
 
     def of_certificates(self) -> Iterable[tuple[str, str]]:
@@ -48,7 +52,7 @@ class PolicyBase(Base, frozen=True, kw_only=True, tag_field="type"):
 
     def of_traits(self) -> Iterable[tuple[str, Trait]]:
         """Parts that mean something only where there is a trait, by their place, and that trait."""
-        return ((place, "requests") for place in self.of_requests())
+        return ((place, "requests") for place, _ in self.of_requests())
 
     def is_unasked(self) -> bool:
         """Whether it lets nobody in without a proof, and connections and flows are not asked for one."""

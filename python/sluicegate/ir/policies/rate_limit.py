@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from typing import ClassVar, TypeAlias
 
 from ..base import Base, Port, Positive32, Positive64
@@ -115,12 +115,17 @@ class RateLimits(StanzaBase, frozen=True, kw_only=True, tag="rate_limits"):
     told: bool = False
     status: Port = 429
 
-    def of_requests(self) -> Iterable[str]:
+    def of_requests(self) -> Iterable[tuple[str, str]]:
         """Limits that go by more than addresses and server names."""
         for place, limit in enumerate(self.limits):
-            is_known = all(isinstance(key, (ClientLimitKey, HostLimitKey)) for key in limit.key)
-            if limit.when is not None or not (limit.cost or "1").isdecimal() or not is_known:
-                yield f"limits[{place}]"
+            if more := ", ".join(_of_requests(limit)):
+                yield f"limits[{place}]", more
+
+    def of_hosts(self) -> Iterable[tuple[str, str]]:
+        """Limits for each host."""
+        for place, limit in enumerate(self.limits):
+            if any(isinstance(key, HostLimitKey) for key in limit.key) and not any(_of_requests(limit)):
+                yield f"limits[{place}]", "all hosts share one budget"
 
     def of_identities(self) -> Iterable[tuple[str, Set[str], str]]:
         """Limits by who asks, or by what a token says."""
@@ -128,3 +133,14 @@ class RateLimits(StanzaBase, frozen=True, kw_only=True, tag="rate_limits"):
             if any(isinstance(key, (UserLimitKey, ClaimLimitKey)) for key in limit.key):
                 proofs = CLAIMS if any(isinstance(key, ClaimLimitKey) for key in limit.key) else PROOFS
                 yield f"limits[{place}]", proofs, "takes all who ask for one"
+
+
+def _of_requests(limit: RateLimit) -> Iterator[str]:
+    """What a limit goes by that only requests have."""
+    for key in limit.key:
+        if not isinstance(key, (ClientLimitKey, HostLimitKey)):
+            yield f"key {key.__struct_config__.tag}"
+    if limit.when is not None:
+        yield "when"
+    if not (limit.cost or "1").isdecimal():
+        yield "an expression as cost"
