@@ -37,14 +37,17 @@ def client(**tracing: Any) -> Manifest:
     return policy("ClientPolicy", "p", EDGE, tracing=tracing)
 
 
+PROVIDER = {"provider": {"backendRef": {"name": "collector", "port": 80}}}
+
+
 def telemetry(**tracing: Any) -> Manifest:
-    """A policy of the Gateway."""
-    provider = {"backendRef": {"name": "collector", "port": 80}}
+    """A policy of the Gateway; one that traces has a provider, as the API server wants it."""
+    provided = PROVIDER if tracing.get("mode", "Enabled") == "Enabled" else {}
     return {
         "apiVersion": "gateway.networking.x-k8s.io/v1alpha1",
         "kind": "XTelemetryPolicy",
         "metadata": metadata("traces"),
-        "spec": {"targetRefs": [EDGE], "tracing": {"mode": "Enabled", "provider": provider, **tracing}},
+        "spec": {"targetRefs": [EDGE], "tracing": {"mode": "Enabled", **provided, **tracing}},
     }
 
 
@@ -69,6 +72,9 @@ def world(*manifests: Manifest, of_listener: str = "", of_rule: str = "") -> tup
         client(propagation=["B3Multi"]),
         client(propagation=[]),
         client(mode="Disabled"),
+        telemetry(),
+        telemetry(mode="Disabled"),
+        telemetry(mode="ImplementationDefault"),
         SELDOM,
         ALWAYS,
         http_filter("f", telemetry={"sampling": {"numerator": 0}}),
@@ -90,6 +96,14 @@ def test_what_is_taken(manifest: Manifest) -> None:
             policy("ClientPolicy", "p", target("HTTPRoute", "shop"), tracing={"propagation": ["B3"]}),
             "spec",
             "are for Gateways and ListenerSets",
+        ),
+        *(
+            (manifest, "spec.tracing", "provider is required when mode is Enabled, and must be empty otherwise")
+            for manifest in (
+                telemetry(mode="Disabled", **PROVIDER),
+                telemetry(mode="ImplementationDefault", **PROVIDER),
+                telemetry(provider=None),
+            )
         ),
         (http_filter("f", telemetry={}), "spec.telemetry.sampling", ""),
         (http_filter("f", telemetry={"sampling": {}}), "spec.telemetry.sampling.numerator", ""),
@@ -154,6 +168,16 @@ def test_check_tells_where_nothing_is_traced(untraced: Callable[..., dict[tuple[
     assert untraced(*every, telemetry()) == {}
     assert untraced(*world()) == {}
     assert untraced(*world(policy("ClientPolicy", "b3", EDGE, tracing={"propagation": []}))) == {}
+
+
+@pytest.mark.parametrize("destination", ["standalone", "cluster"])
+def test_check_refuses_what_the_api_server_does(command: Command, tmp_path: Path, destination: str) -> None:
+    (tmp_path / "world.yaml").write_text(dump(*world(telemetry(mode="Disabled", **PROVIDER))))
+    status, text = command("check", "--for", destination, "--output", "json", tmp_path)
+    found = json.loads(text)
+    (problem,) = [item for item in found["problems"] if item["severity"] == "error"]
+    assert (status, problem["code"], problem["field"]) == (1, "rule", "spec.tracing")
+    assert found["refused"] == ["XTelemetryPolicy/default/traces"]
 
 
 def test_one_listener_that_is_traced_is_enough(untraced: Callable[..., dict[tuple[str, str], str]]) -> None:
