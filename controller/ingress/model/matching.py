@@ -6,14 +6,11 @@ ingress-nginx' template.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable
 
+from .expressions import expression
 from .servers import DEFAULT_SERVER, Location, Server
-
-#: Expressions that are remembered.
-MAX_REMEMBERED = 4096
 
 
 def host_of(authority: str) -> str | None:
@@ -52,7 +49,7 @@ class Names:
 
     def _by_expression(self, host: str) -> Server | None:
         for pattern, item in self._expressions:
-            compiled = _compiled(pattern, ignores_case=True)
+            compiled = expression(pattern, ignores_case=True)
             if compiled is not None and compiled.search(host):
                 return item
         return None
@@ -62,7 +59,7 @@ def find_location(server: Server, path: str) -> tuple[Location | None, bool]:
     """The location of a path, and whether the request is only sent to it by 301, for want of a `/` at the end."""
     if server.regex:
         for item in server.locations:
-            found = _compiled(f"^{item.path}", ignores_case=True)
+            found = expression(f"^{item.path}", ignores_case=True)
             if found is not None and found.search(path):
                 return item, False
         return None, False
@@ -83,14 +80,14 @@ def rewritten(location: Location, path: str, target: str) -> tuple[str, str | No
 
     A `?` that a group matched is one of the path.
     """
-    pattern = _compiled(location.path, ignores_case=True)
+    pattern = expression(location.path, ignores_case=True)
     found = pattern.search(path) if pattern is not None else None
     if found is None:
         return None
 
     def group(name: re.Match[str]) -> str:
         number = int(name[1])
-        return (found[number] or "") if found.re.groups >= number else ""
+        return (found.groups[number] or "") if len(found.groups) > number else ""
 
     target, mark, query = target.partition("?")
     made, asked = (re.sub(r"\$\{?([0-9])\}?", group, text) for text in (target, query))
@@ -99,18 +96,8 @@ def rewritten(location: Location, path: str, target: str) -> tuple[str, str | No
 
 def searched(pattern: str, text: str) -> bool:
     """Whether an expression is found in a text (`ngx.re.match`)."""
-    found = _compiled(pattern, ignores_case=False)
+    found = expression(pattern, ignores_case=False)
     return found is not None and found.search(text) is not None
-
-
-@functools.lru_cache(maxsize=MAX_REMEMBERED)
-def _compiled(pattern: str, *, ignores_case: bool) -> re.Pattern[str] | None:
-    """An expression of Perl, as Python says it; None: it cannot be read, and nginx would not begin."""
-    plain = re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", pattern)
-    try:
-        return re.compile(plain, re.IGNORECASE | re.ASCII if ignores_case else re.ASCII)
-    except re.error:
-        return None
 
 
 def _proxies(location: Location) -> bool:

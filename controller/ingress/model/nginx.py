@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from ..probes.exchange import SAMPLE, Answer, Probe, Share, normal_url
 from . import uri, written
+from .expressions import TooCostlyError
 from .matching import Names, find_location, host_of, rewritten, searched
 from .objects import Objects
 from .rules import Rules
@@ -53,7 +54,13 @@ class Model:
         host, target = host_of(probe.host), uri.read(probe.target)
         if host is None or target is None:
             return Answer(status=400, why="no host or no path")
-        server = self._names.find(host)
+        try:
+            server = self._names.find(host)
+            return self._answer_of(server, probe, host, target)
+        except TooCostlyError as error:
+            return Answer(status=500, why=f"an expression cannot be looked for: {error}")
+
+    def _answer_of(self, server: Server, probe: Probe, host: str, target: uri.Uri) -> Answer:
         if host in self._site.redirects and server.name != host:
             return self._other_host(probe, self._site.redirects[host][0])
         root = next((item for item in server.locations if item.path == "/"), None)

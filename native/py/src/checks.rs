@@ -4,6 +4,7 @@ use nix::time::{ClockId, clock_gettime};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use route::search::search;
 use route::table::pattern_facts;
 use serde_json::json;
 use sluicegate_core::tls::inspect;
@@ -103,4 +104,17 @@ fn own_time() -> PyResult<Duration> {
 pub fn check_pattern<'py>(py: Python<'py>, pattern: &str) -> Bound<'py, PyBytes> {
     let facts = py.detach(|| serde_json::to_vec(&pattern_facts(pattern)).unwrap_or_default());
     PyBytes::new(py, &facts)
+}
+
+/// The first place where an expression is found in a text: begin and end of the whole and of each group, or None. Raises
+/// `ValueError` where that cannot be said.
+#[pyfunction]
+pub fn search_expression(
+    py: Python<'_>,
+    pattern: &str,
+    text: &[u8],
+    ignores_case: bool,
+) -> PyResult<Option<Vec<Option<(usize, usize)>>>> {
+    let found = py.detach(|| search(pattern, text, ignores_case)).map_err(PyValueError::new_err)?;
+    Ok(found.map(|places| places.into_iter().map(|place| place.map(|place| (place.start, place.end))).collect()))
 }

@@ -18,7 +18,7 @@ mod _native {
     #[pymodule_export]
     use crate::checks::{
         bench_signatures, check_certificate, check_key_set, check_pattern, check_token, check_trust, check_users,
-        self_signed,
+        search_expression, self_signed,
     };
     #[pymodule_export]
     use crate::engine::Engine;

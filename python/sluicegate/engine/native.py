@@ -20,6 +20,7 @@ from sluicegate._native import (
     check_expression,
     check_substitution,
     check_token,
+    search_expression,
 )
 from sluicegate._native import Engine as _Engine
 from sluicegate._native import check_certificate as _check_certificate
@@ -51,6 +52,7 @@ __all__ = [
     "check_token",
     "check_trust",
     "check_users",
+    "search_expression",
     "self_signed",
 ]
 
