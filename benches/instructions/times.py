@@ -114,8 +114,8 @@ def prepared(step: steps.Step) -> Iterator[Callable[[], float]]:
 def signature() -> float:
     """Nanoseconds of the processor's time that the crypto library takes to verify the signature of a token.
 
-    Of tokens that are new as well: the same one again and again is verified a tenth faster, since a processor learns where
-    its computation branches.
+    Of tokens that are new as well: the same one again and again is verified a tenth faster, since a processor learns
+    where its computation branches.
     """
     return _native.bench_signatures([steps.token() for _ in range(NEW_TOKENS)], steps.key_set())
 

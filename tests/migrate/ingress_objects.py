@@ -11,6 +11,7 @@ from sluicegate.controller.api.ingress import INGRESS_KINDS, Ingress, IngressCla
 from sluicegate.controller.api.meta import CLUSTER
 from sluicegate.controller.ingress import NGINX, Conversion, Inventory, Name, Options, convert
 from sluicegate.controller.ingress.model import Model, Objects
+from sluicegate.engine.native import search_expression
 from sluicegate.testing.migration import Verification, verify
 
 PREFIX = NGINX.prefix
@@ -70,7 +71,8 @@ def model_of(*documents: dict[str, Any]) -> Model:
             classes=inventory.classes,
             config_maps=inventory.config_maps,
             settings=inventory.config_maps.get(SETTINGS),
-        )
+        ),
+        search_expression,
     )
 
 

@@ -12,6 +12,7 @@ from ingress_objects import PREFIX, config_map, ingress, inventory_of, silent, v
 from sluicegate.cli.ingress_files import read_ingresses
 from sluicegate.cli.migration_report import lines_of, report_of
 from sluicegate.controller.ingress import NGINX, PROVIDERS, Conversion, Options, convert
+from sluicegate.engine.native import search_expression
 from sluicegate.testing.migration import EVERYWHERE
 
 
@@ -55,7 +56,7 @@ def test_verify_sees_a_field_that_is_missing() -> None:
     inventory = inventory_of([ingress()])
     conversion = convert(inventory, NGINX, Options())
     probe = Probe(host="shop.example.com")
-    theirs = Model(Objects(ingresses=inventory.ingresses, forwarding=True)).answer(probe)
+    theirs = Model(Objects(ingresses=inventory.ingresses, forwarding=True), search_expression).answer(probe)
     ours = Converted(conversion, inventory, forwarding=True).answer(probe).answer
     assert "request-fields" in differences(probe, theirs, ours)
 

@@ -25,6 +25,7 @@ from sluicegate.controller.api.meta import CLUSTER
 from sluicegate.controller.ingress import NGINX, Inventory, Name, convert
 from sluicegate.controller.ingress.model import Model
 from sluicegate.controller.ingress.probes import Answer, Probe
+from sluicegate.engine.native import search_expression
 from sluicegate.testing.migration.converted import Converted, Told
 from sluicegate.testing.migration.verify import objects_of
 
@@ -83,7 +84,7 @@ class Twins:
         self.conversion = convert(self.inventory, NGINX, self._options)
         self._site = Site(self._documents, "/".join(settings))
         self.objects = objects_of(self.inventory, self._options)
-        self.model = Model(self.objects)
+        self.model = Model(self.objects, search_expression)
         self._table = Converted(self.conversion, self.inventory)
         self._backends: dict[str, Backend] = {}
         self._nginx: Nginx | None = None

@@ -10,11 +10,13 @@ from collections.abc import Callable
 import pytest
 from test_pattern_times import in_time
 
-from sluicegate.controller.ingress.model.expressions import Expression, TooCostlyError, expression
-from sluicegate.controller.ingress.model.matching import Names, find_location, rewritten, searched
+from sluicegate.controller.ingress.model.expressions import Expression, Expressions, TooCostlyError, expression
+from sluicegate.controller.ingress.model.matching import Names, find_location, rewritten
 from sluicegate.controller.ingress.model.rules import Rules
 from sluicegate.controller.ingress.model.servers import DEFAULT_SERVER, Location, Server
+from sluicegate.engine.native import search_expression
 
+EXPRESSIONS = Expressions(search_expression)
 HOSTILE = (
     "/(a+)+$",
     "/(a*)*$",
@@ -60,12 +62,12 @@ def location(pattern: str) -> Location:
 @pytest.mark.parametrize("pattern", HOSTILE)
 def test_a_hostile_expression_ends(pattern: str) -> None:
     server = Server(name="a.test", locations=[location(pattern)])
-    names = Names([Server(name=DEFAULT_SERVER), Server(name="a.test", aliases=(f"~^{pattern[1:]}",))])
+    names = Names([Server(name=DEFAULT_SERVER), Server(name="a.test", aliases=(f"~^{pattern[1:]}",))], EXPRESSIONS)
     for text in ("/" + "a" * 60 + "!", "/" + "a" * 2_000 + "!", "/" + "ab" * 500 + "!"):
         searches: tuple[Callable[[], object], ...] = (
-            lambda text=text: find_location(server, text),  # type: ignore[misc]
-            lambda text=text: rewritten(location(pattern), text, "/$1"),  # type: ignore[misc]
-            lambda text=text: searched(pattern, text),  # type: ignore[misc]
+            lambda text=text: find_location(server, text, EXPRESSIONS),  # type: ignore[misc]
+            lambda text=text: rewritten(location(pattern), text, "/$1", EXPRESSIONS),  # type: ignore[misc]
+            lambda text=text: EXPRESSIONS.find(pattern, text, ignores_case=False),  # type: ignore[misc]
             lambda text=text: names.find(text[1:]),  # type: ignore[misc]
         )
         for search in searches:
@@ -91,7 +93,9 @@ def test_letters_are_octets() -> None:
 
 def own(pattern: str, text: str, *, ignores_case: bool = False) -> tuple[str | None, ...] | None:
     """What the search in bounded time finds."""
-    found = Expression(pattern, re.ASCII | (re.IGNORECASE if ignores_case else 0)).search_in_bounds(text)
+    found = Expression(pattern, re.ASCII | (re.IGNORECASE if ignores_case else 0)).find_in_bounds(
+        text, search_expression
+    )
     return found.groups if found is not None else None
 
 
@@ -99,7 +103,7 @@ def by_re(pattern: str, text: str, *, ignores_case: bool = False) -> tuple[str |
     """What `re` finds."""
     found = expression(pattern, ignores_case=ignores_case)
     assert found is not None
-    groups = found.search(text)
+    groups = found.find(text, search_expression)
     return groups.groups if groups is not None else None
 
 
@@ -118,19 +122,22 @@ def test_what_has_to_be_tried_in_every_way(pattern: str) -> None:
     """`re` says it where the ways are few; otherwise nobody does."""
     found = expression(pattern, ignores_case=False)
     assert found is not None
-    assert (found.search("/ab") is None) == (re.search(pattern, "/ab") is None)
+    assert (found.find("/ab", search_expression) is None) == (re.search(pattern, "/ab") is None)
     with pytest.raises(TooCostlyError):
         own(pattern, "/ab")
 
 
-def test_usual_expressions_are_left_to_re(monkeypatch: pytest.MonkeyPatch) -> None:
+def nobody(_pattern: str, _text: bytes, _ignores_case: bool) -> None:
+    raise AssertionError
+
+
+def test_usual_expressions_are_left_to_re() -> None:
     """It has all of Perl's."""
-    monkeypatch.setattr("sluicegate.controller.ingress.model.expressions.search_expression", None)
     text = "/something/that/is/longer/than/most?paths" * 3
     for pattern in ("^/api(/|$)(.*)", "^/v[0-9]+/(users|groups)/?$", "/(.*)", "^/a/b", "^/(?!x).*[.]php"):
         found = expression(pattern, ignores_case=True)
         assert found is not None
-        found.search(text)
+        found.find(text, nobody)
 
 
 def test_what_cannot_be_read() -> None:
@@ -142,4 +149,4 @@ def test_what_is_too_large_is_told() -> None:
     found = expression("(a{0,999}){0,999}b", ignores_case=True)
     assert found is not None
     with pytest.raises(TooCostlyError, match="limit"):
-        found.search("a" * 100)
+        found.find("a" * 100, search_expression)

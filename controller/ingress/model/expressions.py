@@ -1,8 +1,8 @@
 """Expressions of Perl, as Ingresses have them, looked for in a text in bounded time.
 
 `re` goes back and tries every way in which a text could be cut: `(a+)+$` takes hours of a path of forty letters, and
-nothing else runs meanwhile. So it is asked only where the ways are few (`choices.py`). Otherwise the native library is,
-which looks at each place of the expression with each place of the text once, and finds the same: the first way that
+nothing else runs meanwhile. So it is asked only where the ways are few (`choices.py`). Otherwise a search is
+that looks at each place of the expression with each place of the text once, and finds the same: the first way that
 leads to the end. What refers to groups or looks around has to be tried in every way: of such it cannot be said, as by
 nginx, which has a limit too (`match_limit` of PCRE) and answers 500.
 """
@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import NamedTuple
-
-from sluicegate.engine.native import search_expression
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 from .choices import choices_of
 
@@ -21,6 +20,11 @@ from .choices import choices_of
 MAX_WAYS = 1_000_000
 #: Expressions that are remembered.
 MAX_REMEMBERED = 4_096
+
+
+#: Looks for an expression in octets in bounded time: begin and end of the whole and of each group; None: it is nowhere.
+#: Raises ValueError where that cannot be said.
+Search: TypeAlias = Callable[[str, bytes, bool], Sequence[tuple[int, int] | None] | None]
 
 
 class TooCostlyError(Exception):
@@ -31,6 +35,23 @@ class Found(NamedTuple):
     """What was found: the texts of the whole and of each group; None: the group has none."""
 
     groups: tuple[str | None, ...]
+
+
+class Expressions:
+    """Looks for expressions in texts."""
+
+    def __init__(self, search: Search) -> None:
+        """Take what looks for those that `re` is not asked for."""
+        self._search = search
+
+    def find(self, pattern: str, text: str, *, ignores_case: bool) -> Found | None:
+        """The first place where an expression of Perl is found; one that cannot be read is nowhere.
+
+        Raises:
+            TooCostlyError: that takes too long to say.
+        """
+        found = expression(pattern, ignores_case=ignores_case)
+        return None if found is None else found.find(text, self._search)
 
 
 class Expression:
@@ -45,25 +66,25 @@ class Expression:
         self._pattern, self._ignores_case = pattern, bool(flags & re.IGNORECASE)
         self._compiled, self._choices = re.compile(_octets(pattern), flags), choices_of(_octets(pattern), flags)
 
-    def search(self, text: str) -> Found | None:
-        """The first place where it is found.
+    def find(self, text: str, search: Search) -> Found | None:
+        """The first place where it is found; `search`: looks for it where `re` is not asked.
 
         Raises:
             TooCostlyError: that takes too long to say.
         """
         if self._choices.ways(len(text.encode(errors="surrogateescape"))) > MAX_WAYS:
-            return self.search_in_bounds(text)
+            return self.find_in_bounds(text, search)
         found = self._compiled.search(_octets(text))
         return None if found is None else _found(found[0], *found.groups())
 
-    def search_in_bounds(self, text: str) -> Found | None:
-        """The same by the native library."""
+    def find_in_bounds(self, text: str, search: Search) -> Found | None:
+        """The same without `re`."""
         octets = _octets(text)
         if octets.endswith("\n"):
             message = "$ may stand before the end of a line, which is looked for in every way"
             raise TooCostlyError(message)
         try:
-            places = search_expression(self._pattern, octets.encode("latin-1"), ignores_case=self._ignores_case)
+            places = search(self._pattern, octets.encode("latin-1"), self._ignores_case)
         except ValueError as error:
             raise TooCostlyError(str(error)) from error
         if places is None:

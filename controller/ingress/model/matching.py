@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .expressions import expression
+from .expressions import Expressions
 from .servers import DEFAULT_SERVER, Location, Server
 
 
@@ -25,8 +25,9 @@ def host_of(authority: str) -> str | None:
 class Names:
     """Servers by the names of requests' hosts."""
 
-    def __init__(self, servers: Iterable[Server]) -> None:
+    def __init__(self, servers: Iterable[Server], search: Expressions) -> None:
         """Take all servers, of which one is the default one."""
+        self._search = search
         ordered = sorted(servers, key=lambda item: item.name)
         self._exact = {item.name: item for item in ordered if not item.name.startswith("*")}
         self._wildcards = {item.name: item for item in ordered if item.name.startswith("*")}
@@ -49,18 +50,16 @@ class Names:
 
     def _by_expression(self, host: str) -> Server | None:
         for pattern, item in self._expressions:
-            compiled = expression(pattern, ignores_case=True)
-            if compiled is not None and compiled.search(host):
+            if self._search.find(pattern, host, ignores_case=True):
                 return item
         return None
 
 
-def find_location(server: Server, path: str) -> tuple[Location | None, bool]:
+def find_location(server: Server, path: str, expressions: Expressions) -> tuple[Location | None, bool]:
     """The location of a path, and whether the request is only sent to it by 301, for want of a `/` at the end."""
     if server.regex:
         for item in server.locations:
-            found = expression(f"^{item.path}", ignores_case=True)
-            if found is not None and found.search(path):
+            if expressions.find(f"^{item.path}", path, ignores_case=True):
                 return item, False
         return None, False
     exact = next((item for item in server.locations if item.exact and item.path == path), None)
@@ -75,13 +74,12 @@ def find_location(server: Server, path: str) -> tuple[Location | None, bool]:
     return longest, False
 
 
-def rewritten(location: Location, path: str, target: str) -> tuple[str, str | None] | None:
+def rewritten(location: Location, path: str, target: str, expressions: Expressions) -> tuple[str, str | None] | None:
     """`rewrite "(?i)PATH" TARGET`: path and query that the target comes to; None: the path does not match.
 
     A `?` that a group matched is one of the path.
     """
-    pattern = expression(location.path, ignores_case=True)
-    found = pattern.search(path) if pattern is not None else None
+    found = expressions.find(location.path, path, ignores_case=True)
     if found is None:
         return None
 
@@ -92,12 +90,6 @@ def rewritten(location: Location, path: str, target: str) -> tuple[str, str | No
     target, mark, query = target.partition("?")
     made, asked = (re.sub(r"\$\{?([0-9])\}?", group, text) for text in (target, query))
     return made, asked if mark else None
-
-
-def searched(pattern: str, text: str) -> bool:
-    """Whether an expression is found in a text (`ngx.re.match`)."""
-    found = expression(pattern, ignores_case=False)
-    return found is not None and found.search(text) is not None
 
 
 def _proxies(location: Location) -> bool:

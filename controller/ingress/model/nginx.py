@@ -14,8 +14,8 @@ from collections.abc import Iterable
 
 from ..probes.exchange import SAMPLE, Answer, Probe, Share, normal_url
 from . import uri, written
-from .expressions import TooCostlyError
-from .matching import Names, find_location, host_of, rewritten, searched
+from .expressions import Expressions, Search, TooCostlyError
+from .matching import Names, find_location, host_of, rewritten
 from .objects import Objects
 from .rules import Rules
 from .servers import Location, Server, Upstream, build
@@ -36,16 +36,24 @@ class Model:
 
     Attributes:
         refused: Ingresses that it does not take.
+        expressions: looks for expressions of Ingresses.
     """
 
-    def __init__(self, objects: Objects, *, lenient: bool = False) -> None:
-        """Take the objects; `lenient`: also the Ingresses that it would refuse, without what costs them."""
+    def __init__(self, objects: Objects, search: Search, *, lenient: bool = False) -> None:
+        """Take the objects, and what looks for expressions that `re` would take long of.
+
+        Args:
+            objects: what it serves.
+            search: as of `Search`.
+            lenient: also the Ingresses that it would refuse, without what costs them.
+        """
+        self.expressions = Expressions(search)
         self._objects = objects
         self._settings = written.Settings(objects.settings)
         self._site = build(objects, self._settings, lenient=lenient)
         self.refused = self._site.refused
         servers = self._site.servers.values()
-        self._names = Names(servers)
+        self._names = Names(servers, self.expressions)
         self._certified = {name for item in servers if item.certified for name in (item.name, *item.aliases)}
         self._certified |= {name for name, (_, certified) in self._site.redirects.items() if certified}
 
@@ -126,7 +134,7 @@ class _Request:
             root = next((item.rules.app_root for item in server.locations if item.rules.app_root), "")
             if root:
                 return self._told(302, f"{probe.scheme}://{probe.host}{root}")
-        location, slash = find_location(server, self._uri.path)
+        location, slash = find_location(server, self._uri.path, self._model.expressions)
         if location is None:
             return self._told(404)
         self._location = location
@@ -147,7 +155,7 @@ class _Request:
             return self._told(rules.code, self._filled(rules.url) if rules.code in _REDIRECTS else "")
         target = probe.target
         if rules.target and location.path != rules.target:
-            made = rewritten(location, self._uri.path, self._filled(rules.target))
+            made = rewritten(location, self._uri.path, self._filled(rules.target), self._model.expressions)
             if made is not None and made[0].startswith(("http://", "https://")):
                 return self._told(302, made[0] + _query(made[1], self._uri.query))
             if made is not None:
@@ -207,7 +215,7 @@ class _Request:
             return self._told(503, why="no endpoint")
         return Answer(
             fields=self._fields(dict(SAMPLE), rules),
-            backends=_shares(upstream, self._probe),
+            backends=_shares(upstream, self._probe, self._model.expressions),
             target=target,
             authority=self._filled(rules.host) or self._probe.host,
             sent=self._sent(location),
@@ -310,13 +318,13 @@ def _query(own: str | None, asked: str) -> str:
     return "?" + "&".join(filter(None, parts)) if any(parts) else ""
 
 
-def _shares(upstream: Upstream, probe: Probe) -> tuple[Share, ...]:
+def _shares(upstream: Upstream, probe: Probe, expressions: Expressions) -> tuple[Share, ...]:
     """`route_to_alternative_balancer`: who gets how much; only the first canary counts."""
     other = upstream.alternatives[0] if upstream.alternatives else None
     policy = other.policy if other is not None else None
     if other is None or policy is None:
         return (Share(upstream.backend, 1.0),)
-    decided = _decided(policy.header, policy.value, policy.pattern, policy.cookie, probe)
+    decided = _decided(policy.header, policy.value, policy.pattern, policy.cookie, probe, expressions)
     part = min(max(policy.weight, 0) / policy.total, 1.0) if decided is None else float(decided)
     if other.backend == upstream.backend:
         return (Share(upstream.backend, 1.0),)
@@ -324,7 +332,7 @@ def _shares(upstream: Upstream, probe: Probe) -> tuple[Share, ...]:
     return tuple(sorted(Share(name, round(share, 4)) for name, share in shares if share > 0))
 
 
-def _decided(header: str, value: str, pattern: str, cookie: str, probe: Probe) -> bool | None:
+def _decided(header: str, value: str, pattern: str, cookie: str, probe: Probe, expressions: Expressions) -> bool | None:
     """What a field or a cookie says; None: neither says anything."""
     written_field = probe.field(header) if header else None
     if written_field is not None:
@@ -332,7 +340,7 @@ def _decided(header: str, value: str, pattern: str, cookie: str, probe: Probe) -
             if written_field == value:
                 return True
         elif pattern:
-            if searched(pattern, written_field):
+            if expressions.find(pattern, written_field, ignores_case=False):
                 return True
         elif written_field in {"always", "never"}:
             return written_field == "always"

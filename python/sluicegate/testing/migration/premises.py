@@ -21,6 +21,7 @@ from sluicegate.controller.ingress import Loss
 from sluicegate.controller.ingress.losses import Aspect
 from sluicegate.controller.ingress.model import Model, Objects
 from sluicegate.controller.ingress.probes import Answer, Probe
+from sluicegate.engine.native import search_expression
 
 from .compare import differences
 from .converted import Told
@@ -50,9 +51,9 @@ class Naming:
 
     def __init__(self, objects: Objects, losses: Iterable[Loss], hosts: Mapping[str, frozenset[str]]) -> None:
         """Take what the source has, and what is told; `hosts`: the Ingresses that name each."""
-        self.model = Model(objects)
+        self.model = Model(objects, search_expression)
         self._losses = Losses.of(losses, hosts, {*map(str, self.model.refused)})
-        self._taken = Model(objects, lenient=True) if self._losses.has_refused else None
+        self._taken = Model(objects, search_expression, lenient=True) if self._losses.has_refused else None
 
     def names(self, probe: Probe, theirs: Answer, ours: Told, different: Iterable[Aspect]) -> tuple[str, ...] | None:
         """What names a difference; None: something of it nobody names.
