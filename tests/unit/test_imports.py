@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[2]
 
 
 def loaded(*modules: str) -> set[str]:
@@ -45,6 +48,44 @@ def test_tls_can_still_be_loaded() -> None:
 )
 def test_a_controller_in_a_pod_does_not_load(name: str) -> None:
     assert name not in loaded("sluicegate.cli.controller", "sluicegate.processes.controller.role")
+
+
+#: What the extras have, and what only tests, benchmarks and tools need.
+NOT_INSTALLED = (
+    *("kubernetes", "aiohttp", "cryptography", "grpc", "h2", "prometheus_client", "re2"),
+    *("rich", "typer", "pytest", "hypothesis"),
+)
+COMMANDS = ("check", "demo", "diff", "explain", "graph", "init", "serve", "translate", "top")
+
+
+def without_extras(code: str) -> str:
+    """What a program prints where only `dependencies` are installed."""
+    missing = f"import sys; sys.modules.update(dict.fromkeys({NOT_INSTALLED!r}))\n"
+    done = subprocess.run([sys.executable, "-c", missing + code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        *(f"sluicegate.cli.{command}" for command in COMMANDS),
+        *("sluicegate.cli.application", "sluicegate.cli.checked", "sluicegate.cli.page.site", "sluicegate.cli.migrate"),
+        *("sluicegate.schema.rules", "sluicegate.processes.serve.files", "sluicegate.processes.gateway"),
+        *("sluicegate.testing.library", "sluicegate.testing.offline", "sluicegate.testing.table"),
+    ],
+)
+def test_a_plain_install_has_all_that_is_imported(module: str) -> None:
+    without_extras(f"import {module}")
+
+
+@pytest.mark.parametrize("command", ["check", "translate", "graph", "explain"])
+def test_a_plain_install_reads_manifests(command: str) -> None:
+    """What is imported only once a command runs is there too."""
+    manifest = str(ROOT / "tests" / "golden" / "policies" / "rate-limits" / "in.yaml")
+    request = ["--request", "http://example.com/"] if command == "explain" else []
+    arguments = [command, manifest, *request]
+    assert without_extras(f"from sluicegate.cli.application import main; print(main({arguments!r}))")
 
 
 def test_the_command_line_of_cel_can_still_be_loaded() -> None:

@@ -23,7 +23,7 @@ from sluicegate.controller.translate.policies.effective import (
     level_of,
     names,
 )
-from sluicegate.reference.join import join
+from sluicegate.ir.join import join
 
 GATEWAY = Target("Gateway", "infra", "edge")
 LISTENER = GATEWAY._replace(section="https")

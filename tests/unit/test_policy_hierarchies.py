@@ -13,7 +13,7 @@ from test_policy_attachment import World, gateway, made, objects, route
 from sluicegate import ir
 from sluicegate.controller.api import Object, ObjectKey
 from sluicegate.controller.translate import to_document
-from sluicegate.reference.join import join
+from sluicegate.ir.join import join
 
 
 class Limit(ir.StanzaBase, frozen=True, kw_only=True):

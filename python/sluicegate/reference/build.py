@@ -10,10 +10,10 @@ from typing import TypeVar
 import msgspec
 
 from sluicegate import ir
+from sluicegate.ir.join import join
 
 from .checks import check_references
 from .expression import ExpressionError, compile_expression
-from .join import join
 from .table import (
     Backend,
     Candidate,

@@ -18,9 +18,9 @@ from sluicegate.controller.translate.lost_hostnames import lost_hostnames
 from sluicegate.controller.translate.policies.effective import Target
 from sluicegate.controller.translate.secrets import EXPIRY_WARNING_SECONDS
 from sluicegate.controller.translate.shadowed import shadowed_matches
+from sluicegate.ir.join import join
 from sluicegate.processes.serve.summary import describe_backends, describe_match, url_of
 from sluicegate.processes.viewed import Viewed, Written
-from sluicegate.reference.join import join
 from sluicegate.testing.request import Connection, Request
 from sluicegate.testing.table import Table
 
