@@ -16,11 +16,11 @@ import subprocess
 import sys
 import tomllib
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model import HashAlgorithm, HashType, Property
@@ -40,7 +40,7 @@ ROOT = Path(__file__).parents[1]
 LIBRARY = "sluicegate-py"
 #: Extras whose packages are in the image.
 IN_THE_IMAGE = ("kubernetes",)
-#: Seconds for `cargo metadata` where it has to ask the registry.
+#: Seconds for cargo where it has to ask the registry.
 LIMIT = 300
 
 
@@ -94,32 +94,33 @@ def crates() -> list[Crate]:
     sums = {(item["name"], item["version"]): item.get("checksum", "") for item in locked}
     found = {}
     for platform in PLATFORMS:
-        command = ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", platform]
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LIMIT)
-        if result.returncode:
-            raise BillError(f"cargo metadata, which names the crates: {result.stderr[-1000:]}")
-        for item in _linked(json.loads(result.stdout)):
-            licence = re.sub(r"\s*/\s*", " OR ", item["license"] or "")
-            ours = Path(item["manifest_path"]).is_relative_to(ROOT)
+        metadata = json.loads(_cargo("metadata", "--format-version", "1", "--filter-platform", platform))
+        linked = _linked(platform)
+        for item in metadata["packages"]:
             key = (item["name"], item["version"])
-            found[key] = Crate(*key, licence, sums.get(key, ""), ours)
+            if key in linked:
+                licence = re.sub(r"\s*/\s*", " OR ", item["license"] or "")
+                ours = Path(item["manifest_path"]).is_relative_to(ROOT)
+                found[key] = Crate(*key, licence, sums.get(key, ""), ours)
     return [found[key] for key in sorted(found)]
 
 
-def _linked(metadata: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What the library needs when it runs: neither tests nor what only builds it."""
-    packages = {item["id"]: item for item in metadata["packages"]}
-    nodes = {item["id"]: item for item in metadata["resolve"]["nodes"]}
-    waiting = [key for key, item in packages.items() if item["name"] == LIBRARY]
-    seen = set(waiting)
-    while waiting:
-        key = waiting.pop()
-        yield packages[key]
-        for dependency in nodes[key]["deps"]:
-            usual = any(kind["kind"] is None for kind in dependency["dep_kinds"])
-            if usual and dependency["pkg"] not in seen:
-                seen.add(dependency["pkg"])
-                waiting.append(dependency["pkg"])
+def _linked(platform: str) -> set[tuple[str, str]]:
+    """Name and version of what the library needs when it runs: neither tests nor what only builds it.
+
+    `cargo metadata` would also name what is optional and left out (`borsh?/std` among the features of a crate).
+    """
+    what = ("--package", LIBRARY, "--edges", "normal", "--target", platform)
+    lines = _cargo("tree", *what, "--prefix", "none", "--format", "{p}").splitlines()
+    return {(name, version.removeprefix("v")) for name, version, *_ in (line.split() for line in lines if line)}
+
+
+def _cargo(*arguments: str) -> str:
+    command = ["cargo", arguments[0], "--locked", *arguments[1:]]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LIMIT)
+    if result.returncode:
+        raise BillError(f"cargo {arguments[0]}, which names the crates: {result.stderr[-1000:]}")
+    return result.stdout
 
 
 def packages() -> list[Package]:
