@@ -294,31 +294,3 @@ def test_rules_need_only_the_fields_that_they_name(monkeypatch: pytest.MonkeyPat
     seen = rules._seen
     monkeypatch.setattr(rules, "_seen", lambda value, schema, names: seen(value, schema, Everything()))
     assert [violations(document) for document in documents] == found
-
-
-def test_every_rule_can_be_evaluated() -> None:
-    """No rule of any schema needs a function that the evaluator does not have."""
-    from sluicegate.schema.prepare import RULES
-    from sluicegate.schema.rules import _FUNCTIONS, _compiled
-
-    own = set(_FUNCTIONS)
-    builtin = {"size", "has", "all", "exists", "exists_one", "filter", "map", "matches", "contains", "startsWith"}
-    builtin |= {"endsWith", "duration", "int", "string"}
-    rules = set()
-
-    def collect(schema: Any) -> None:
-        if isinstance(schema, dict):
-            for key, value in schema.items():
-                if key == RULES:
-                    rules.update(rule["rule"] for rule in value.rules)
-                collect(value)
-        elif isinstance(schema, list):
-            for item in schema:
-                collect(item)
-
-    for entry in catalog().values():
-        collect(entry.schema)
-    assert len(rules) >= 100
-    for rule in rules:
-        names = {name for name in _compiled(rule)[0].functions() if name.isidentifier() and not name.startswith("_")}
-        assert names - own - builtin == set(), rule

@@ -48,6 +48,18 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     assert found == declared()
 
 
+def test_an_extra_is_imported_where_it_says() -> None:
+    """A plain install has none: `reference` alone needs what its extra has."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extra = {re.split(r"[^\w.-]", item)[0] for item in project["optional-dependencies"]["reference"]}
+    found = {
+        (path.rpartition("/")[0], DISTRIBUTIONS.get(top, top))
+        for name, path in imports()
+        if DISTRIBUTIONS.get(top := name.partition(".")[0], top) in extra
+    }
+    assert found == {("python/sluicegate/reference", name) for name in extra}
+
+
 def test_nothing_private_of_others_is_imported() -> None:
     assert [item for item in imports() if any(part.startswith("_") for part in item[0].split("."))] == []
 

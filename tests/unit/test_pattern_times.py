@@ -14,6 +14,7 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
+import cel
 import pytest
 
 from sluicegate.controller.ingress import values
@@ -21,7 +22,6 @@ from sluicegate.controller.ingress.model import rules
 from sluicegate.controller.ingress.nginx.groups import snippets
 from sluicegate.schema import violations
 from sluicegate.schema.catalog import catalog
-from sluicegate.schema.cel_library import cel
 from sluicegate.schema.core_rules import blocks_of
 from sluicegate.schema.fits import fits
 from sluicegate.schema.patterns import PATTERNS, for_re

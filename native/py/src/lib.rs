@@ -4,6 +4,7 @@
 mod checks;
 mod engine;
 mod errors;
+mod rules;
 mod table;
 
 use pyo3::prelude::*;
@@ -24,6 +25,8 @@ mod _native {
     use crate::engine::Engine;
     #[pymodule_export]
     use crate::errors::Refused;
+    #[pymodule_export]
+    use crate::rules::{Rule, RuleScope};
     #[pymodule_export]
     use crate::table::{RouteTable, bench_parse_head, check_expression, check_substitution};
 

@@ -9,7 +9,7 @@ files compiled) the Cython build of `benches/micro`, and the router of the refer
 Rules: data is frozen, `decide` is a pure function, every stage cites the section that it implements, and nothing is
 clever. A listener's candidates are bucketed by the hostname of the route, as any sane program would do it; within a
 bucket they are one sorted list in which the first hit wins, because that is what the specification says word for word.
-Needs the extra `sluicegate[reference]` (google-re2).
+Needs the extra `sluicegate[reference]` (google-re2, common-expression-language).
 """
 
 from .build import TableError, compile, merge  # noqa: A004 the word of the design

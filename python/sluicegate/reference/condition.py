@@ -9,7 +9,11 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import cel
+try:
+    import cel
+except ImportError as error:  # pragma: no cover
+    message = "the reference router needs common-expression-language: pip install 'sluicegate[reference]'"
+    raise ImportError(message) from error
 
 from .addresses import canonical_text
 from .contract import Identity

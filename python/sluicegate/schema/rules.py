@@ -2,27 +2,23 @@
 
 A rule sees `self`: the value with its defaults, names that are words of CEL as they are and escaped (`__namespace__`).
 Rules that compare with `oldSelf` are about updates and do not apply to a manifest. Rules are given only the fields that
-they name, and their verdict on these is remembered: most of what rules read is the same in many objects.
+they name, and their verdict on these is remembered: most of what rules read is the same in many objects. CEL itself is
+in the native library, with the functions of Kubernetes that rules call (`native/py/src/rules`).
 Source: "Validation rules" of the Kubernetes documentation on custom resources.
 """
 
 from __future__ import annotations
 
 import functools
-import ipaddress
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from .cel_library import cel, stdlib
+from sluicegate.engine.native import Rule, RuleScope
+
 from .prepare import RULES, RULES_BELOW, Rules
 from .views import MAX_REMEMBERED, view_of, written
-
-_SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
-_QUALIFIED = re.compile(r"(?:[A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]")
-MAX_SUBDOMAIN = 253
 
 
 def check_rules(
@@ -86,85 +82,35 @@ def _seen(value: Any, schema: dict[str, Any], names: frozenset[str]) -> Any:  # 
 @functools.lru_cache(maxsize=MAX_REMEMBERED)
 def _broken(rules: Rules, seen: bytes) -> tuple[tuple[str, str], ...]:
     """The rules that do not hold for what they see of a value (`views`): `fieldPath` and message."""
-    scope = _Scope(_seen(msgspec.json.decode(seen)["value"], rules.schema, rules.names))
+    value = _seen(msgspec.json.decode(seen)["value"], rules.schema, rules.names)
+    try:
+        scope = RuleScope(msgspec.json.encode(value))
+    except ValueError as error:
+        return (("", f"its rules cannot be evaluated: {error}"),)
     return tuple(
         (rule.get("fieldPath", ""), message) for rule in rules.rules if (message := _message(rule, scope)) is not None
     )
 
 
-class _Scope:
-    """What rules about one value see; made once for all of them."""
-
-    def __init__(self, view: Any) -> None:  # noqa: ANN401
-        self._plain = cel.Context()
-        self._plain.add_variable("self", view)
-        self._view = view
-        self._extended: cel.Context | None = None
-
-    def evaluate(self, text: str) -> Any:  # noqa: ANN401
-        program, extended = _compiled(text)
-        return program.execute(self._with_functions() if extended else self._plain)
-
-    def _with_functions(self) -> cel.Context:
-        if self._extended is None:
-            self._extended = cel.Context()
-            self._extended.add_variable("self", self._view)
-            self._extended.add_variable("format", {})
-            for name, function in _FUNCTIONS.items():
-                self._extended.add_function(name, function)
-        return self._extended
-
-
-def _message(rule: dict[str, Any], scope: _Scope) -> str | None:
+def _message(rule: dict[str, Any], scope: RuleScope) -> str | None:
     """Why a rule does not hold; None where it does."""
     text = rule["rule"]
     try:
-        if scope.evaluate(text):
+        if _compiled(text).holds(scope):
             return None
     except LookupError:
         pass  # of a field that is not there: the API server refuses that as well
-    except (RuntimeError, TypeError, ValueError) as error:
+    except ValueError as error:
         return f"the rule {text!r} cannot be evaluated: {error}"
     expression = rule.get("messageExpression")
     if expression:
         try:
-            return f"{scope.evaluate(expression)}"
-        except (RuntimeError, TypeError, ValueError, LookupError):
+            return _compiled(expression).text(scope)
+        except (LookupError, ValueError):
             pass
     return str(rule.get("message") or f"does not hold: {text}").strip()
 
 
 @functools.lru_cache(maxsize=MAX_REMEMBERED)
-def _compiled(text: str) -> tuple[cel.Program, bool]:
-    """The program, and whether it calls functions that are not CEL's own."""
-    program = cel.compile(text)
-    return program, not _FUNCTIONS.keys().isdisjoint(program.functions())
-
-
-def _is_ip(value: str) -> bool:
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _validate(kind: str, value: str) -> list[str]:
-    """`format.<kind>().validate(value)`: what is wrong; `hasValue` says whether there is anything."""
-    if kind == "dns1123Subdomain":
-        fits = len(value) <= MAX_SUBDOMAIN and _SUBDOMAIN.fullmatch(value) is not None
-    else:
-        prefix, slash, name = value.rpartition("/")
-        fits = _QUALIFIED.fullmatch(name) is not None and (not slash or _SUBDOMAIN.fullmatch(prefix) is not None)
-    return [] if fits else [f"no {kind}"]
-
-
-_FUNCTIONS: dict[str, Any] = {
-    "split": stdlib.split,
-    "substring": stdlib.substring,
-    "isIP": _is_ip,
-    "dns1123Subdomain": lambda _format: "dns1123Subdomain",
-    "qualifiedName": lambda _format: "qualifiedName",
-    "validate": _validate,
-    "hasValue": bool,
-}
+def _compiled(text: str) -> Rule:
+    return Rule(text)
