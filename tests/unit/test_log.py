@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from sluicegate.controller import caught
-from sluicegate.observe import log as log_module
-from sluicegate.observe.log import AGAIN, MAX_QUEUED, MAX_REMEMBERED, Log
+from sluicegate.observe import once as once_module
+from sluicegate.observe.log import MAX_QUEUED, Log
+from sluicegate.observe.once import AGAIN, MAX_REMEMBERED
 
 
 class Clock:
@@ -29,7 +30,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monkeypatch.setattr(log_module.time, "monotonic", found)
+    monkeypatch.setattr(once_module.time, "monotonic", found)
     return found
 
 
@@ -41,17 +42,40 @@ def root() -> Iterator[None]:
     logging.getLogger().handlers = before
 
 
+class Lines(io.StringIO):
+    """A stream that can be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._written = threading.Condition()
+
+    def write(self, text: str) -> int:
+        with self._written:
+            count = super().write(text)
+            self._written.notify_all()
+        return count
+
+    def has(self, lines: int) -> bool:
+        with self._written:
+            return self._written.wait_for(lambda: self.getvalue().count("\n") >= lines, 60)
+
+
 class Made:
     """A log and what it wrote."""
 
     def __init__(self, output: str = "text", level: str = "info") -> None:
-        self._out, self._err = io.StringIO(), io.StringIO()
+        self._out, self._err = io.StringIO(), Lines()
         self.process_log = Log(output, level, self._out, self._err)
 
     @property
     def out(self) -> list[str]:
         self.process_log.close()
         return self._out.getvalue().splitlines()
+
+    def until(self, lines: int) -> list[str]:
+        """Standard error, once it has so many lines; nothing is told because the log ends."""
+        assert self._err.has(lines), self._err.getvalue()
+        return self._err.getvalue().splitlines()
 
     @property
     def err(self) -> list[str]:
@@ -121,6 +145,73 @@ def test_the_same_is_told_once_a_minute_with_how_often_it_came(clock: Clock) -> 
         "warning: it is broken (5 times more since it was told)",
         "warning: it is broken",
     ]
+
+
+AWAY, BACK = ("collector_unavailable", "c: it is away"), ("collector_available", "c: it is back")
+#: What is told at once of each, and how often it came besides by the time that it is told again.
+TOLD = {AWAY: f"warning: {AWAY[1]}", BACK: f"warning: {BACK[1]}"}
+
+
+@pytest.mark.parametrize(
+    ("states", "rest"),
+    [
+        ([AWAY], []),
+        ([AWAY, BACK], []),
+        ([AWAY, BACK, AWAY], [f"warning: {AWAY[1]}"]),
+        ([AWAY, BACK, AWAY, BACK], []),
+        ([AWAY, BACK, AWAY, BACK, AWAY], [f"warning: {AWAY[1]} (1 times more since it was told)"]),
+        ([BACK, BACK], []),
+    ],
+)
+def test_the_last_word_on_what_comes_and_goes(clock: Clock, states: list[tuple[str, str]], rest: list[str]) -> None:
+    made = Made()
+    for state in states:
+        made.process_log.state("c", *state)
+        clock.now += 1
+    at_once = [TOLD[state] for state in dict.fromkeys(states)]
+    assert made.until(len(at_once)) == at_once  # bounded: the first of each
+    clock.now += AGAIN
+    assert made.until(len(at_once) + len(rest)) == at_once + rest
+    clock.now += AGAIN
+    assert made.err == at_once + rest
+    assert (at_once + rest)[-1].startswith(TOLD[states[-1]])
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        [(AWAY, 1), (BACK, 58), (AWAY, 2), (BACK, AGAIN)],
+        [(AWAY, 30), (BACK, 1), (AWAY, 1), (BACK, 1), (AWAY, 29), (BACK, AGAIN)],
+        [(AWAY, 30), (BACK, 1), (AWAY, 1), (BACK, 1), (AWAY, AGAIN)],
+    ],
+)
+def test_what_waits_is_not_told_behind_what_came_later(
+    clock: Clock, states: list[tuple[tuple[str, str], float]]
+) -> None:
+    made = Made()
+    for state, wait in states:
+        made.process_log.state("c", *state)
+        clock.now += wait
+    assert made.err[-1].startswith(TOLD[states[-1][0]])
+    clock.now += AGAIN
+    assert made.err[-1].startswith(TOLD[states[-1][0]])
+
+
+def test_states_of_others_are_others(clock: Clock) -> None:
+    made = Made()
+    for about in ("a", "b"):
+        for code, message in (AWAY, BACK, AWAY):
+            made.process_log.state(about, code, f"{about} {message}")
+    assert made.err[-2:] == [f"warning: {about} {AWAY[1]}" for about in ("a", "b")]  # the end tells what waits
+
+
+def test_only_so_much_waits(clock: Clock) -> None:
+    made = Made()
+    for state in (AWAY, BACK, AWAY):
+        for number in range(MAX_REMEMBERED // 2):
+            made.process_log.state(str(number), state[0], f"{number} {state[1]}")
+    assert len(made.err) == MAX_REMEMBERED // 2 * 3
+    assert made.err[-1] == f"warning: {MAX_REMEMBERED // 2 - 1} {AWAY[1]}"
 
 
 def test_news_and_information_are_told_each_time(clock: Clock) -> None:

@@ -70,10 +70,17 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """Something that happened in the engine."""
+    """Something that happened in the engine.
+
+    Attributes:
+        code: stays.
+        message: for people.
+        about: what is in this state now, of what comes and goes; empty: nothing.
+    """
 
     code: str
     message: str
+    about: str = ""
 
 
 class KeySetState(msgspec.Struct, frozen=True):

@@ -6,20 +6,21 @@ libraries warn of looks the same (`Log.take_over`).
 Rules:
 - Lines are written on a thread of their own, from a queue with a limit: a terminal that stands still, a pipe that
   nobody reads or a full disk stops nothing. What finds no room is counted, and told when there is room again.
-- The same warning or error is told once in `AGAIN` seconds, then with how often it came meanwhile.
+- The same warning or error is told once in `AGAIN` seconds, then with how often it came meanwhile (`once.py`). Of what
+  comes and goes (`about`) the last word is told in any case, if not at once.
 - People get messages on standard error, and the summary that they wait for on standard output; programs get everything
   on standard output, one object a line.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
 import sys
 import threading
 import time
-from collections import OrderedDict
 from typing import TextIO
 
 import msgspec
@@ -28,10 +29,12 @@ from sluicegate.colors import painted, wants_color
 from sluicegate.controller import caught
 from sluicegate.words import one_line
 
-#: Seconds before the same thing is told again, and things that are remembered for that.
-AGAIN, MAX_REMEMBERED = 60.0, 256
+from .once import OncePerMinute, code_of
+
 #: Lines that wait to be written.
 MAX_QUEUED = 4_096
+#: Seconds after which it is looked whether something that was kept back is due.
+LOOK_AGAIN = 1.0
 #: Seconds that the end of a process waits for lines to be written.
 CLOSE_LIMIT = 0.5
 #: The least that is told, by name.
@@ -62,7 +65,6 @@ class Log:
         out, err = out if out is not None else sys.stdout, err if err is not None else sys.stderr
         self._handler = _Handler(out, err, "never" if self.is_json else color)
         self._handler.setFormatter(_JsonFormatter() if self.is_json else _TextFormatter())
-        self._handler.addFilter(OncePerMinute())
         self._logger = logging.Logger("sluicegate", LEVELS[level])
         self._logger.addHandler(self._handler)
 
@@ -82,6 +84,16 @@ class Log:
         """Tell what does not work as it should."""
         self._tell(logging.WARNING, code, message, fields)
 
+    def state(self, about: str, code: str, message: str) -> None:
+        """Tell how something is now that comes and goes, as a warning: the last of these is what the log ends with.
+
+        Args:
+            about: what it is; empty: nothing that comes and goes.
+            code: stays, for programs.
+            message: for people.
+        """
+        self._tell(logging.WARNING, code, message, {}, about=about)
+
     def error(self, code: str, message: str, **fields: object) -> None:
         """Tell what ends the process, or is served no more."""
         self._tell(logging.ERROR, code, message, fields)
@@ -95,36 +107,12 @@ class Log:
         self._tell(LEVELS[level], code, "" if self.is_json else text, fields, is_news=True)
 
     def close(self) -> None:
-        """Have written what was told, as far as that takes no longer than `CLOSE_LIMIT`."""
+        """Have written what was told or kept back, as far as that takes no longer than `CLOSE_LIMIT`."""
+        self._handler.end()
         self._handler.flush()
 
-    def _tell(self, level: int, code: str, message: str, fields: dict[str, object], **marks: bool) -> None:
+    def _tell(self, level: int, code: str, message: str, fields: dict[str, object], **marks: object) -> None:
         self._logger.log(level, "%s", message, extra={"code": code, "fields": fields, **marks})
-
-
-class OncePerMinute(logging.Filter):
-    """Lets the same warning or error through once in `AGAIN` seconds, with how often it came meanwhile."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        #: When each was told, and how often it was not since.
-        self._told: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a record is told."""
-        if record.levelno < logging.WARNING or getattr(record, "is_news", False):
-            return True
-        key = (_code(record), record.getMessage())
-        now, (told, kept_back) = time.monotonic(), self._told.get(key, (-AGAIN, 0))
-        if now - told < AGAIN:
-            self._told[key] = (told, kept_back + 1)
-            return False
-        record.kept_back = kept_back
-        self._told[key] = (now, 0)
-        self._told.move_to_end(key)
-        while len(self._told) > MAX_REMEMBERED:
-            self._told.popitem(last=False)
-        return True
 
 
 class _Handler(logging.Handler):
@@ -132,11 +120,14 @@ class _Handler(logging.Handler):
 
     def __init__(self, out: TextIO, err: TextIO, color: str) -> None:
         super().__init__()
+        self._once = OncePerMinute(self._wake)
+        self.addFilter(self._once)
         self._out = out
         self._err = err
         self._paints = {id(stream): wants_color(color, stream, os.environ) for stream in (out, err)}
         self._lost = 0
-        self._lines: queue.Queue[tuple[TextIO, str]] = queue.Queue(MAX_QUEUED)
+        #: None: there is something to wait for besides lines.
+        self._lines: queue.Queue[tuple[TextIO, str] | None] = queue.Queue(MAX_QUEUED)
         threading.Thread(target=self._write_all, name="log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -151,23 +142,41 @@ class _Handler(logging.Handler):
         except Exception as error:  # such as a field that JSON does not have
             caught.note("log", error)
 
+    def end(self) -> None:
+        """Put what was kept back on the queue, since nothing comes behind it any more."""
+        self._once.tell_waiting(self.emit, all_of_them=True)
+
     def flush(self) -> None:
         """Wait until the queue is empty, at most `CLOSE_LIMIT`."""
         lines = self._lines
         with lines.all_tasks_done:
             lines.all_tasks_done.wait_for(lambda: not lines.unfinished_tasks, CLOSE_LIMIT)
 
+    def _wake(self) -> None:
+        with contextlib.suppress(queue.Full):  # then it is awake
+            self._lines.put_nowait(None)
+
     def _write_all(self) -> None:
         while True:
-            stream, line = self._lines.get()
-            _write(stream, line)
-            if self._lost:
-                lost, self._lost = self._lost, 0
-                text = f"{lost:,} lines of the log were lost: they came faster than they could be written"
-                record = logging.LogRecord("sluicegate", logging.WARNING, "", 0, text, None, None)
-                record.code = "log_lost"
-                _write(stream, self.format(record))
+            try:
+                taken = self._lines.get(timeout=LOOK_AGAIN if self._once.waits else None)
+            except queue.Empty:
+                self._once.tell_waiting(self.emit)
+                continue
+            self._once.tell_waiting(self.emit)
+            if taken is not None:
+                stream, line = taken
+                _write(stream, line)
+                self._tell_lost(stream)
             self._lines.task_done()
+
+    def _tell_lost(self, stream: TextIO) -> None:
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            text = f"{lost:,} lines of the log were lost: they came faster than they could be written"
+            record = logging.LogRecord("sluicegate", logging.WARNING, "", 0, text, None, None)
+            record.code = "log_lost"
+            _write(stream, self.format(record))
 
 
 class _TextFormatter(logging.Formatter):
@@ -186,7 +195,7 @@ class _JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One record, without the end of its line."""
-        code, message = _code(record), _message(record)
+        code, message = code_of(record), _message(record)
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
         found: dict[str, object] = {"event": code, "time": stamp}
         if record.levelno >= logging.WARNING and not getattr(record, "is_news", False):
@@ -199,11 +208,6 @@ class _JsonFormatter(logging.Formatter):
 
 def _level(record: logging.LogRecord) -> str:
     return "warning" if record.levelno < logging.ERROR else "error"
-
-
-def _code(record: logging.LogRecord) -> str:
-    """Its code; of what a library tells, the library."""
-    return str(getattr(record, "code", None) or record.name)
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -224,4 +228,4 @@ def _write(stream: TextIO, text: str) -> None:
         caught.note("log", error)
 
 
-__all__ = ["LEVELS", "Log", "OncePerMinute"]
+__all__ = ["LEVELS", "Log"]

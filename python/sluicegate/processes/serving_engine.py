@@ -158,7 +158,7 @@ class ServingEngine:
             self._log.warning("admin_unavailable", self._front_fault)
             self._front_fault = ""
         for event in self.engine.poll_events():
-            self._log.warning(event.code, event.message)
+            self._log.state(event.about, event.code, event.message)
 
     async def drain(self) -> bool:
         """Ask clients to go, and wait for them; returns whether all connections ended by themselves."""

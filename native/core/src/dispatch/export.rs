@@ -89,7 +89,7 @@ async fn export(worker: &Worker, to: &Destination, batch: Batch, limit: Duration
             Some(why) => ("collector_unavailable", format!("{id}: {why}; {items} are lost once their queue is full")),
             None => ("collector_available", format!("{id}: the collector takes {items} again")),
         };
-        events.push(code, message);
+        events.push_state(code, format!("collector of {id}"), message);
     }
     worker.outboxes.done(to, again, Instant::now());
 }

@@ -67,6 +67,11 @@ fn begin_due(worker: &Rc<Worker>, places: &Arc<Semaphore>) -> Instant {
     next
 }
 
+/// What keys come and go of.
+fn about(name: &str) -> String {
+    format!("keys of {name}")
+}
+
 async fn fetch(worker: &Worker, generation: &Generation, set: &PublishedSet, slot: u32) {
     let found = ask_provider(worker, generation, set, slot).await;
     let succeeded = found.is_ok();
@@ -75,14 +80,15 @@ async fn fetch(worker: &Worker, generation: &Generation, set: &PublishedSet, slo
     let events = &worker.shared.events;
     match &news {
         News::Keys { count, failures, .. } if *failures > 0 => {
-            events.push("keys_fetched", format!("{name}: the identity provider answers again; {count} keys verify"));
+            let message = format!("{name}: the identity provider answers again; {count} keys verify");
+            events.push_state("keys_fetched", about(&name), message);
         }
         News::Away(why) => {
             let kept = match set.keys(Instant::now()) {
                 Some(_) => "the keys of before verify on, for a day",
                 None => "until it answers nobody is let in by its tokens",
             };
-            events.push("keys_unavailable", format!("{name}: {why}; {kept}"));
+            events.push_state("keys_unavailable", about(&name), format!("{name}: {why}; {kept}"));
         }
         News::Keys { .. } | News::None => {}
     }

@@ -13,6 +13,9 @@ pub struct Event {
     /// Stable, `snake_case`.
     pub code: &'static str,
     pub message: String,
+    /// What is in this state now, of the states that it can be in: the last one told of it is the one that holds.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub about: String,
 }
 
 #[derive(Debug, Default)]
@@ -23,11 +26,16 @@ pub struct Events {
 
 impl Events {
     pub fn push(&self, code: &'static str, message: String) {
+        self.push_state(code, String::new(), message);
+    }
+
+    /// The same of something that comes and goes.
+    pub fn push_state(&self, code: &'static str, about: String, message: String) {
         let Ok(mut queue) = self.queue.lock() else {
             return;
         };
         if queue.len() < CAPACITY {
-            queue.push_back(Event { code, message });
+            queue.push_back(Event { code, message, about });
         } else {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }

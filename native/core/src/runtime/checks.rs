@@ -159,14 +159,15 @@ fn tell(asked: &Asked, shared: &Shared, answer: Result<(), String>) {
         HealthQuestion::Http { .. } => "HTTP",
         HealthQuestion::Grpc { .. } => "the health protocol of gRPC",
     };
+    let about = format!("endpoint {address} of {backend}");
     match answer {
         Ok(()) => {
             let message = format!("backend {backend}: endpoint {address} does well again, asked by {question}");
-            shared.events.push("endpoint_healthy", message);
+            shared.events.push_state("endpoint_healthy", about, message);
         }
         Err(reason) => {
             let message = format!("backend {backend}: endpoint {address} does badly, asked by {question}: {reason}");
-            shared.events.push("endpoint_unhealthy", message);
+            shared.events.push_state("endpoint_unhealthy", about, message);
         }
     }
 }

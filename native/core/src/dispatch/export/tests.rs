@@ -172,7 +172,9 @@ fn what_the_operator_hears() {
         for _ in 0..5 {
             let (to, batch) = batch(&worker);
             export(&worker, &to, batch, SECOND).await;
-            heard.push(worker.shared.events.take(10).into_iter().map(|event| event.code).collect::<Vec<_>>().join(" "));
+            let events = worker.shared.events.take(10);
+            assert!(events.iter().all(|event| event.about == "collector of XTelemetryPolicy/a/p"));
+            heard.push(events.into_iter().map(|event| event.code).collect::<Vec<_>>().join(" "));
         }
         assert_eq!(heard, ["collector_unavailable", "", "collector_available", "", "collector_unavailable"]);
         let figures = destination(&worker).figures.all().map(|(_, spans)| spans);
