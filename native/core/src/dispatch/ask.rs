@@ -3,7 +3,7 @@
 //!
 //! A question may be asked twice, so any failure before an answer leads to another connection, then to other endpoints.
 
-use super::exchange::Terms;
+use super::exchange::{ExchangeError, Terms};
 use super::failure::Failure;
 use super::outbound::Outbound;
 use super::{MirrorTo, exchange};
@@ -53,12 +53,41 @@ pub struct Heard {
 }
 
 /// Why there is no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unanswered {
-    /// Nobody answered in time, or what came was none.
+    /// There was a connection, and no whole answer came in time.
     Silent,
+    /// Nobody is there to be asked.
+    NoEndpoint,
+    /// The last of the connections that were tried was not made: why.
+    Unreachable(String),
+    /// The last of them ended before the answer did, or what came was none: what was wrong.
+    Broken(String),
     /// As many requests are under way as the policy of the backend allows, and no place to wait.
     Overloaded,
+}
+
+impl Unanswered {
+    /// What happened, behind the name of who was asked. `limit`: of the question.
+    pub fn in_words(&self, limit: Duration) -> String {
+        match self {
+            Self::Silent => format!("gave no answer within {} s", limit.as_secs_f32()),
+            Self::NoEndpoint => "has no endpoint that can be asked".to_owned(),
+            Self::Unreachable(why) => format!("cannot be reached: {why}"),
+            Self::Broken(why) => format!("gave no answer: {why}"),
+            Self::Overloaded => "has as many requests under way as its BackendPolicy allows".to_owned(),
+        }
+    }
+
+    fn of(failure: &Failure) -> Self {
+        match failure {
+            Failure::Connect(error) if error.overloaded => Self::Overloaded,
+            Failure::Connect(error) => Self::Unreachable(error.reason.clone()),
+            failure if failure.is_silent_close() => Self::Broken("it closed the connection".to_owned()),
+            Failure::Exchange(ExchangeError::Upstream { error, .. }) => Self::Broken(error.to_string()),
+            failure => Self::Broken(failure.detail()),
+        }
+    }
 }
 
 /// Ask. `to`: who, and how it is reached.
@@ -77,10 +106,11 @@ pub async fn ask(worker: &Worker, to: &MirrorTo<'_>, question: &Question) -> Res
     let (among, method) = (Among::of(to.backend), Method::of_head(&question.outbound.head));
     let mut tried: SmallVec<[u64; TRIES]> = SmallVec::new();
     let mut fresh = false;
+    let mut last = Unanswered::NoEndpoint;
     for _ in 0..TRIES {
         let picked = worker.upstreams.pick(among, &tried).or_else(|| worker.upstreams.pick(among, &[]));
         let Some((endpoint, state)) = picked else {
-            return Err(Unanswered::Silent);
+            return Err(last);
         };
         let _active = state.begin();
         if let Some(trace) = &question.trace {
@@ -103,12 +133,17 @@ pub async fn ask(worker: &Worker, to: &MirrorTo<'_>, question: &Question) -> Res
             Err(_) => {
                 let outcome = if reused.get().is_some() { Outcome::Expired } else { Outcome::NotAwaited };
                 worker.upstreams.report_asked(among, &state, outcome, begun, method);
-                return Err(Unanswered::Silent);
+                return Err(if reused.get().is_some() {
+                    Unanswered::Silent
+                } else {
+                    Unanswered::Unreachable(format!("no connection within {:?}", question.limit))
+                });
             }
         };
         worker.upstreams.report_asked(among, &state, failure.outcome(reused.get()), begun, method);
+        last = Unanswered::of(&failure);
         if hearing.has_head {
-            return Err(Unanswered::Silent);
+            return Err(last);
         }
         // A connection that was kept may just have been closed: the endpoint has one more try, on a new one.
         fresh = reused.get() == Some(true);
@@ -116,7 +151,7 @@ pub async fn ask(worker: &Worker, to: &MirrorTo<'_>, question: &Question) -> Res
             tried.push(endpoint.uid);
         }
     }
-    Err(Unanswered::Silent)
+    Err(last)
 }
 
 /// Ask one endpoint, over one connection. `reused`: it was a pooled one; nothing while there is none.

@@ -4,7 +4,7 @@
 //! A collector is heard as a hostile peer: an answer that is slow, too long or none changes nothing but what of it is lost.
 
 use super::MirrorTo;
-use super::ask::{Heard, Question, Unanswered, ask};
+use super::ask::{Heard, Question, ask};
 use super::outbound::Outbound;
 use crate::policy::State;
 use crate::protobuf;
@@ -120,10 +120,7 @@ async fn send(worker: &Worker, generation: &Generation, to: &Destination, items:
     match ask(worker, &MirrorTo { backend, route }, &question).await {
         Ok(heard) if own.is_grpc() => of_grpc(&heard),
         Ok(heard) => of_http(&heard),
-        Err(Unanswered::Silent) => Sent::Later(format!("it gave no answer within {} s", limit.as_secs())),
-        Err(Unanswered::Overloaded) => {
-            Sent::Later("it has as many requests under way as its BackendPolicy allows".to_owned())
-        }
+        Err(unanswered) => Sent::Later(format!("it {}", unanswered.in_words(limit))),
     }
 }
 

@@ -5,7 +5,7 @@
 //! else) or no set of keys changes nothing.
 
 use super::MirrorTo;
-use super::ask::{Question, Unanswered, ask};
+use super::ask::{Question, ask};
 use super::outbound::Outbound;
 use crate::policy::{Due, News, PublishedSet, published_sets, since_1970};
 use crate::upstream::RoutePolicy;
@@ -129,10 +129,7 @@ async fn ask_provider(
         trace: None,
     };
     let heard = ask(worker, &MirrorTo { backend, route }, &question).await;
-    let heard = heard.map_err(|why| match why {
-        Unanswered::Silent => format!("the identity provider gave no answer within {} s", LIMIT.as_secs()),
-        Unanswered::Overloaded => "it has as many requests under way as its BackendPolicy allows".to_owned(),
-    })?;
+    let heard = heard.map_err(|unanswered| format!("the identity provider {}", unanswered.in_words(LIMIT)))?;
     match heard.status {
         200 => heard.body.ok_or_else(|| format!("its answer has more than {} bytes", jwt::MAX_SET_BYTES)),
         300..=399 => Err(format!("it answers {}, and redirects are not followed", heard.status)),

@@ -98,8 +98,8 @@ fn ended(heard: &Result<Heard, Unanswered>) -> TryEnded {
     let error = |code: ErrorCode| TryEnded { status: 0, error: Some(code.name()) };
     match heard {
         Ok(heard) => TryEnded { status: heard.status, error: None },
-        Err(Unanswered::Silent) => error(ErrorCode::AuthUnavailable),
         Err(Unanswered::Overloaded) => error(ErrorCode::BackendOverloaded),
+        Err(_) => error(ErrorCode::AuthUnavailable),
     }
 }
 

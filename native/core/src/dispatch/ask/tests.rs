@@ -89,11 +89,14 @@ fn answers_are_heard() {
 fn what_is_no_answer() {
     let large = format!("HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n", "x".repeat(MAX_HEAD));
     let half = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 3\r\n\r\nha";
-    for (answer, times) in [(CLOSE, TRIES), ("SSH-2.0-x\r\n\r\n", TRIES), (&large, TRIES), (half, 1)] {
+    for (answer, times, is_closed) in
+        [(CLOSE, TRIES, true), ("SSH-2.0-x\r\n\r\n", TRIES, false), (&large, TRIES, false), (half, 1, false)]
+    {
         run(async {
             let backend = Backend::start([answer; TRIES + 1]).await;
             let worker = worker(&[backend.address], None);
-            assert_eq!(asked(&worker, LIMIT, false).await.unwrap_err(), Unanswered::Silent, "{answer}");
+            let Unanswered::Broken(why) = asked(&worker, LIMIT, false).await.unwrap_err() else { panic!("{answer}") };
+            assert_eq!(why == "it closed the connection", is_closed, "{answer}: {why}");
             assert_eq!(backend.asked().len(), times, "{answer}");
         });
     }
@@ -109,7 +112,12 @@ fn silence_ends() {
         assert_eq!(asked(&worker, limit, false).await.unwrap_err(), Unanswered::Silent);
         assert!(begun.elapsed() >= limit && backend.asked().len() == 1);
         // Nobody is there to be asked.
-        assert_eq!(asked(&self::worker(&[], None), LIMIT, false).await.unwrap_err(), Unanswered::Silent);
+        assert_eq!(asked(&self::worker(&[], None), LIMIT, false).await.unwrap_err(), Unanswered::NoEndpoint);
+        // Bound, so that nobody else has it, and not listened on.
+        let held = TcpSocket::new_v4().unwrap();
+        held.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let refused = asked(&self::worker(&[held.local_addr().unwrap()], None), LIMIT, false).await.unwrap_err();
+        assert_eq!(refused, Unanswered::Unreachable("Connection refused (os error 111)".to_owned()));
     });
 }
 

@@ -65,7 +65,7 @@ fn what_a_provider_says() {
         (answer(204, ""), Err("it answers 204")),
         (answer(302, KEYS), Err("it answers 302, and redirects are not followed")),
         (answer(404, KEYS), Err("it answers 404")),
-        (CLOSE.to_owned(), Err("the identity provider gave no answer within 5 s")),
+        (CLOSE.to_owned(), Err("the identity provider gave no answer: it closed the connection")),
     ] {
         run(async {
             let provider = Backend::start([said]).await;
@@ -110,7 +110,7 @@ fn providers_that_cannot_be_asked() {
             (
                 &[policy(json!({"limits": {"requests": 0, "pending": 0}}))],
                 0,
-                "it has as many requests under way as its BackendPolicy allows",
+                "the identity provider has as many requests under way as its BackendPolicy allows",
             ),
         ] {
             assert_eq!(told(&worker(provider.address, policies), slot).await, Err(why.to_owned()));
@@ -137,7 +137,7 @@ fn what_the_operator_hears() {
             let lines = events.into_iter().map(|event| format!("{} {}", event.code, event.message));
             heard.push(lines.collect::<Vec<_>>().join("; "));
         }
-        let away = "keys_unavailable b/keys?v=1: the identity provider gave no answer within 5 s; until it answers nobody is \
+        let away = "keys_unavailable b/keys?v=1: the identity provider gave no answer: it closed the connection; until it answers nobody is \
             let in by its tokens";
         let back = "keys_fetched b/keys?v=1: the identity provider answers again; 1 keys verify";
         let failed = "keys_unavailable b/keys?v=1: it answers 500; the keys of before verify on, for a day";
