@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -12,8 +13,11 @@ from typing import TextIO
 SERVING = frozenset({"serve", "demo", "gateway", "controller"})
 #: Exit status of a program that Ctrl-C ends (`cli/exit_status.py`, which is not loaded yet then).
 EXIT_INTERRUPTED = 130
+EXIT_FAILED = 1
 #: What a shell makes of SIGPIPE.
 EXIT_UNREAD = 141
+#: What writing to a disk that has no room fails with.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def _open_streams() -> None:
@@ -35,6 +39,11 @@ def _open_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _drop_output() -> None:
+    """Write what is left of standard output to nothing: it is tried once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> None:
     """Run the command line."""
     _open_streams()
@@ -50,8 +59,15 @@ def main() -> None:
         sys.stdout.flush()
         sys.exit(status)
     except BrokenPipeError:  # who reads, such as `head`, has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         raise SystemExit(EXIT_UNREAD) from None
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        _drop_output()
+        where = "standard output" if error.filename is None else error.filename
+        sys.stderr.write(f"error: {where}: {error.strerror}\n")
+        raise SystemExit(EXIT_FAILED) from None
     except KeyboardInterrupt:  # while the program itself is still being loaded
         raise SystemExit(EXIT_INTERRUPTED) from None
 

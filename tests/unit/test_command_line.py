@@ -197,18 +197,29 @@ def test_no_command_that_prints_loads_what_serves() -> None:
     assert loaded.isdisjoint({"yaml", "cel", "celpy", "kubernetes", "grpc", "typer", "click", "rich", "watchfiles"})
 
 
-def test_who_reads_may_end_first(tmp_path: Path) -> None:
+#: Commands that print, and whether they are given manifests.
+PRINTING = ((("check",), True), (("version",), False), (("explain", "-r", "http://a.test/"), True))
+
+
+def print_to(place: int, manifests: Path, command: tuple[str, ...], given: bool) -> tuple[int, str]:
+    """The status of a command whose output goes to a file descriptor, which is closed, and what it says besides."""
+    (manifests / "all.yaml").write_text("---\n".join(f"kind: Odd\nmetadata: {{name: a{n}}}\n" for n in range(200)))
+    name, *more = command
+    line = [sys.executable, "-m", "sluicegate", name, *([str(manifests)] if given else []), *more]
+    with open(place, "wb") as opened:
+        result = subprocess.run(line, stdout=opened, stderr=subprocess.PIPE, text=True, check=False)
+    return result.returncode, result.stderr
+
+
+@pytest.mark.parametrize(("command", "given"), PRINTING)
+def test_who_reads_may_end_first(tmp_path: Path, command: tuple[str, ...], given: bool) -> None:
     """As before `head`: nothing is said of it, and the status is that of other programs."""
-    (tmp_path / "all.yaml").write_text("---\n".join(f"kind: Odd\nmetadata: {{name: a{n}}}\n" for n in range(200)))
-    for name, *more in (("check",), ("version",), ("explain", "-r", "http://a.test/")):
-        reading, writing = os.pipe()
-        os.close(reading)
-        paths = [] if name == "version" else [str(tmp_path)]
-        with open(writing, "wb") as nobody:
-            result = subprocess.run(
-                [sys.executable, "-m", "sluicegate", name, *paths, *more],
-                stdout=nobody,
-                stderr=subprocess.PIPE,
-                check=False,
-            )
-        assert (result.returncode, result.stderr) == (141, b""), name
+    reading, writing = os.pipe()
+    os.close(reading)
+    assert print_to(writing, tmp_path, command, given) == (141, "")
+
+
+@pytest.mark.parametrize(("command", "given"), PRINTING)
+def test_a_full_disk_is_told(tmp_path: Path, command: tuple[str, ...], given: bool) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    assert print_to(full, tmp_path, command, given) == (1, "error: standard output: No space left on device\n")
