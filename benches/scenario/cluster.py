@@ -161,23 +161,9 @@ class Client:
             return ""
         return content.decode().split()[2] if response.status == http.client.OK else ""
 
-    def until_posted(self, host: str, path: str, size: int, status: int) -> None:
-        """Send a body of so many octets until this is the answer."""
-        deadline = time.perf_counter() + LIMIT
-        while self._posted(host, path, size) != status:
-            if time.perf_counter() > deadline:
-                raise SystemExit(f"{host}{path} does not answer {status}")
-            threading.Event().wait(PAUSE)
-
-    def _posted(self, host: str, path: str, size: int) -> int:
-        try:
-            self._connection.request("POST", path, b"x" * size, {"Host": host})
-            response = self._connection.getresponse()
-            response.read()
-        except (OSError, http.client.HTTPException):
-            self._connection.close()
-            return 0
-        return response.status
+    def until_refused(self, host: str, path: str) -> None:
+        """Ask until 403."""
+        self._until(host, path, "403")
 
     def until_answered(self, host: str) -> None:
         """Ask until the gateway itself answers: it knows no route yet."""

@@ -59,8 +59,6 @@ BETWEEN = 0.02
 WRITERS = 8
 SECOND = "second-svc"
 POLICIES = 1_000
-#: Octets of a body that one size of the policy lets pass.
-LARGE = 2_048
 
 
 @dataclass(frozen=True)
@@ -288,34 +286,38 @@ def burst(site: Site, form: Form) -> Iterator[Row]:
 
 
 def policies(site: Site) -> Iterator[Row]:
-    """A policy on each of 1,000 routes: how soon a changed one holds, beside a changed route."""
+    """A policy on each of 1,000 routes: how soon a changed one holds, beside a changed route.
+
+    Both are seen by the same request on a connection that stays.
+    """
     first = site.number
     site.add(POLICIES)
     names = [f"bench-{first + 1 + number}" for number in range(POLICIES)]
-    site.api.create_all([body_limit(name) for name in names], WRITERS)
+    site.api.create_all([who_may(name) for name in names], WRITERS)
     site.until_attached()
     host, path = f"host-{(first + 1) % 50}.example.com", f"/bench-{first + 1}"
-    site.client.until_posted(host, path, LARGE, 413)
+    site.client.until_refused(host, path)
     found = []
     for number in range(30):
-        size, status = (("1Mi", 200), ("1Ki", 413))[number % 2]
+        default, seen = (("Allow", site.client.until_served), ("Deny", site.client.until_refused))[number % 2]
         started = time.perf_counter()
-        site.creator.patch("ClientPolicy", NAMESPACE, names[0], {"spec": {"body": {"maxSize": size}}})
-        site.client.until_posted(host, path, LARGE, status)
-        found.append((time.perf_counter() - started) * 1000)
+        site.creator.patch("AccessPolicy", NAMESPACE, names[0], {"spec": {"authorization": {"default": default}}})
+        called = time.perf_counter() - started
+        seen(host, path)
+        found.append(((time.perf_counter() - started) * 1000, called * 1000))
     place = f"{POLICIES:,} policies on {POLICIES:,} routes"
-    yield Row(f"changed policy, {place}", percentiles(found), {"p50": 12}, part="policies")
+    yield Row(f"changed policy, {place}", figures(found), {"p50": 12}, part="policies")
     yield Row(f"backend switched, {place}", figures(site.switches(30)), {"p50": 12}, part="policies")
 
 
-def body_limit(name: str) -> dict[str, Any]:
-    """A ClientPolicy of a route."""
+def who_may(name: str) -> dict[str, Any]:
+    """An AccessPolicy of a route, which lets nobody in."""
     target = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": name}
     return {
         "apiVersion": "sluicegate.dev/v1alpha1",
-        "kind": "ClientPolicy",
+        "kind": "AccessPolicy",
         "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": {"targetRefs": [target], "body": {"maxSize": "1Ki"}},
+        "spec": {"targetRefs": [target], "authorization": {"default": "Deny"}},
     }
 
 
