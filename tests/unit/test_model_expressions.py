@@ -34,6 +34,11 @@ HOSTILE = (
     "/((a{1,9}){1,9}){1,9}$",
     r"/(a+)+\1$",
     r"/((a+)+)+(?<!a)$",
+    # Nothing to choose, and yet no end: of what is empty, and of what looks around at each place.
+    "/(?:(?:){10000}){3000}",
+    "/(?:(?:(?=.)){9000}){9000}",
+    r"()/(?:(?:\1){9000}){9000}",
+    "(?:(?!(?:(?!a{300}b)a){300}b)a){300}x",
 )
 #: What refers to a group or looks around: only `re` can say.
 EVERY_WAY = ("/(?!internal)(.*)", r"/(\w+)-\1", "/(?>a+)b", "/(?<=/)a(?<!b)")
@@ -134,7 +139,15 @@ def nobody(_pattern: str, _text: bytes, _ignores_case: bool) -> None:
 def test_usual_expressions_are_left_to_re() -> None:
     """It has all of Perl's."""
     text = "/something/that/is/longer/than/most?paths" * 3
-    for pattern in ("^/api(/|$)(.*)", "^/v[0-9]+/(users|groups)/?$", "/(.*)", "^/a/b", "^/(?!x).*[.]php"):
+    for pattern in (
+        "^/api(/|$)(.*)",
+        "^/v[0-9]+/(users|groups)/?$",
+        "/(.*)",
+        "^/a/b",
+        "^/(?!x).*[.]php",
+        "/(?=.*s)s",
+        "/(?:(?!php).)*$",
+    ):
         found = expression(pattern, ignores_case=True)
         assert found is not None
         found.find(text, nobody)
