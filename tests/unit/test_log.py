@@ -290,3 +290,20 @@ def test_what_libraries_warn_of_looks_the_same(root: None) -> None:
     (event,) = made.events
     assert (event["event"], event["code"]) == ("error", "aiohttp.server")
     assert event["message"].startswith("unhandled thing: KeyError: 'odd' at test_log.py:")
+
+
+def test_what_is_told_may_tell_something_itself(root: None) -> None:
+    """A value that logs as it becomes text; of the collector of garbage the same is to be feared at any place."""
+    made = Made()
+    made.process_log.take_over()
+
+    class Telling:
+        def __str__(self) -> str:
+            logging.getLogger("library").warning("within")
+            return "a value"
+
+    thread = threading.Thread(target=logging.getLogger("library").warning, args=("of %s", Telling()), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive(), "the log waits for itself"
+    assert made.err == ["warning: within", "warning: of a value"]

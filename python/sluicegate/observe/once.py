@@ -35,7 +35,9 @@ class OncePerMinute(logging.Filter):
         """Begin with nothing told; `wake` is called when something begins to wait."""
         super().__init__()
         self._wake = wake
-        self._lock = threading.Lock()
+        #: The same thread may come again within: what a record is made of may log as it becomes text, and so may what
+        #: the collector of garbage ends meanwhile, such as a task whose exception nobody took.
+        self._lock = threading.RLock()
         #: When each was told, and how often it was not since.
         self._told: OrderedDict[_Key, tuple[float, int]] = OrderedDict()
         #: By what they are about: what was told last, and what waits.
