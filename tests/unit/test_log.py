@@ -307,3 +307,16 @@ def test_what_is_told_may_tell_something_itself(root: None) -> None:
     thread.join(20)
     assert not thread.is_alive(), "the log waits for itself"
     assert made.err == ["warning: within", "warning: of a value"]
+
+
+def test_what_waits_is_not_looked_at_with_each_line(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Made()
+    looked: list[logging.LogRecord] = []
+    for number in range(MAX_REMEMBERED):
+        for how in ("down", "up", "down"):
+            made.process_log.state(f"thing {number}", "state", how)
+    monkeypatch.setattr(once_module, "_key", looked.append)
+    for number in range(200):
+        made.process_log.information("line", f"line {number}")
+    assert made.until(202)[-1] == "line 199"
+    assert looked == []

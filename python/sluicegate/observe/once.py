@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -43,6 +44,8 @@ class OncePerMinute(logging.Filter):
         #: By what they are about: what was told last, and what waits.
         self._last_word: OrderedDict[str, _Key] = OrderedDict()
         self._waiting: dict[str, logging.LogRecord] = {}
+        #: Nothing that waits is due before: it is looked at with each line that is written.
+        self._due = math.inf
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is told now."""
@@ -63,16 +66,18 @@ class OncePerMinute(logging.Filter):
 
     def tell_waiting(self, tell: Callable[[logging.LogRecord], None], *, all_of_them: bool = False) -> None:
         """Tell what has waited for long enough, or all of it; nothing else is decided on meanwhile."""
-        if not self._waiting:
+        if not self._waiting or (time.monotonic() < self._due and not all_of_them):
             return
         with self._lock:
-            now = time.monotonic()
+            now, self._due = time.monotonic(), math.inf
             for record in list(self._waiting.values()):
                 key = _key(record)
                 told, kept_back = self._told.get(key, (-AGAIN, 1))
                 if all_of_them or now - told >= AGAIN:
                     self._note(record, key, now, kept_back - 1)  # it is one of those that were kept back
                     tell(record)
+                else:
+                    self._due = min(self._due, told + AGAIN)
 
     def _is_told(self, record: logging.LogRecord) -> bool:
         key, about = _key(record), str(getattr(record, "about", ""))
@@ -84,6 +89,7 @@ class OncePerMinute(logging.Filter):
             self._waiting.pop(about, None)  # the log ends with it already
         elif about and (about in self._waiting or len(self._waiting) < MAX_REMEMBERED):
             self._waiting[about] = record
+            self._due = min(self._due, told + AGAIN)
         elif about:  # too many wait: better once too often than not at all
             self._note(record, key, now, kept_back)
             return True
