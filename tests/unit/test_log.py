@@ -320,3 +320,14 @@ def test_what_waits_is_not_looked_at_with_each_line(clock: Clock, monkeypatch: p
         made.process_log.information("line", f"line {number}")
     assert made.until(202)[-1] == "line 199"
     assert looked == []
+
+
+def test_what_cannot_be_made_text_stops_nobody(root: None) -> None:
+    """As with the handlers of `logging`: whoever logs goes on."""
+    made = Made()
+    made.process_log.take_over()
+    before = caught.counts().get("log", 0)
+    logging.getLogger("library").warning("%d things", "some")
+    logging.getLogger("library").warning("more")
+    assert made.err == ["warning: more"]
+    assert caught.counts()["log"] == before + 1

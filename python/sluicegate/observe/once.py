@@ -51,6 +51,10 @@ class OncePerMinute(logging.Filter):
         """Whether a record is told now."""
         if record.levelno < logging.WARNING or getattr(record, "is_news", False):
             return True
+        try:
+            record.getMessage()
+        except Exception:  # a fault of whoever logs, or of a value: it is counted where it is written
+            return True
         with self._lock:
             waited = self.waits
             is_told = self._is_told(record)
