@@ -99,6 +99,7 @@ _COUNTS = {
     "limit": "the same with a rate limit",
     "api-key": "the same with an API key",
     "jwt": "the same with a token that is known",
+    "jwt-new": "the same with a token that is new",
     "hash": "the same with balancing by hash over 100 endpoints",
 }
 

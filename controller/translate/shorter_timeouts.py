@@ -27,14 +27,16 @@ def shorter_timeouts(state: State) -> Iterator[Diagnostic]:
     if not limits:
         return
     for rule in state.http_rules.values():
-        told: dict[tuple[str, int, ir.ClientTimeouts], list[str]] = {}
+        told: dict[tuple[str, int], dict[ir.ClientTimeouts, list[str]]] = {}
         for listener in ir.listeners_of(rule, state.attachments):
             limit = limits.get(listener)
             longer = _longer(rule.timeouts, limit) if limit is not None else None
             if limit is not None and longer is not None:
-                told.setdefault((*longer, limit), []).append(listener)
-        for (field, own, limit), listeners in told.items():
-            yield _told(rule, field, own, limit, sorted(listeners))
+                told.setdefault(longer, {}).setdefault(limit, []).append(listener)
+        for (field, own), found in told.items():
+            # One warning, however many policies there are: of the one that gives least.
+            limit = min(found, key=lambda each: (each.request_ms, each.policy))
+            yield _told(rule, field, own, limit, sorted(found[limit]), len(found) - 1)
 
 
 def _limit_at(state: State, listener: ir.Listener) -> ir.ClientTimeouts | None:
@@ -55,12 +57,15 @@ def _longer(own: ir.Timeouts, limit: ir.ClientTimeouts) -> tuple[str, int] | Non
     return None
 
 
-def _told(rule: ir.HttpRule, field: str, own: int, limit: ir.ClientTimeouts, listeners: list[str]) -> Diagnostic:
+def _told(
+    rule: ir.HttpRule, field: str, own: int, limit: ir.ClientTimeouts, listeners: list[str], others: int
+) -> Diagnostic:
     holds = duration_in_words(limit.request_ms)
     why = "overrides what routes set" if limit.overrides else "holds where a route sets no timeouts.request"
     message = (
         f"{duration_in_words(own)} is more than {readable(limit.policy)} gives a whole request:"
         f" its timeouts.request {why}, so {holds} is what holds at {listed(listeners)}"
+        + (f"; {others:,} other ClientPolicies shorten it elsewhere" if others else "")
     )
     return Diagnostic(
         severity="warning",

@@ -61,7 +61,7 @@ def test_the_wheel_has_what_the_tree_has(built: tuple[Path, Path]) -> None:
     native = {name for name in names if name.endswith(BUILT)}
     assert names - native == package_files()
     assert native == {"sluicegate/_native.abi3.so"}
-    assert "-cp310-abi3-" in built[1].name
+    assert "-cp311-abi3-" in built[1].name
 
 
 def test_the_sdist_has_its_licence_and_sources(built: tuple[Path, Path]) -> None:

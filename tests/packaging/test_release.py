@@ -156,7 +156,7 @@ def test_pip_installs_from_it_and_it_serves(released: Path, tmp_path: Path) -> N
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Names of distributions, which is all that is looked at first."""
-    for name in (f"sluicegate-{VERSION}-cp310-abi3-linux_x86_64.whl", f"sluicegate-{VERSION}.tar.gz"):
+    for name in (f"sluicegate-{VERSION}-cp311-abi3-linux_x86_64.whl", f"sluicegate-{VERSION}.tar.gz"):
         (tmp_path / name).touch()
     return tmp_path
 
@@ -164,7 +164,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_file_that_is_not_of_the_release_ends_it(folder: Path) -> None:
     """What a report or an older wheel would do: all of the folder is published."""
     assert len(release.distributions(folder, VERSION)) == 2
-    for name in ("README.md", "sluicegate-0.0.9-cp310-abi3-linux_x86_64.whl", "conformance-reports"):
+    for name in ("README.md", "sluicegate-0.0.9-cp311-abi3-linux_x86_64.whl", "conformance-reports"):
         (folder / name).touch()
         with pytest.raises(release.ReleaseError, match=f"{name}: is no file of the release {VERSION}; remove it"):
             release.distributions(folder, VERSION)
