@@ -28,6 +28,21 @@ STICKS_OUT = """[...document.querySelectorAll('article *')].filter((item) => {
     if (getComputedStyle(part).overflowX !== 'visible') return false;
   return true;
 }).map((item) => item.tagName + ': ' + item.textContent.slice(0, 60)).slice(0, 3)"""
+#: Names in code that a line breaks between two letters, with what stands before and after the break.
+BROKEN = r"""[...document.querySelectorAll('article code')].filter((code) => !code.closest('pre')).flatMap((code) => {
+  if (code.getClientRects().length < 2) return [];
+  const found = [], range = document.createRange(), texts = document.createTreeWalker(code, NodeFilter.SHOW_TEXT);
+  let before = '', bottom = Infinity;
+  while (texts.nextNode())
+    for (let place = 0; place < texts.currentNode.length; place++) {
+      range.setStart(texts.currentNode, place);
+      range.setEnd(texts.currentNode, place + 1);
+      const now = range.toString(), box = range.getBoundingClientRect();
+      if (box.top >= bottom && /^[a-z0-9]{2}$/i.test(before + now)) found.push(`${code.textContent}: ${before}|${now}`);
+      [before, bottom] = [now, box.bottom];
+    }
+  return found;
+})"""
 SHOWN = """[...document.images].filter((image) => image.src.includes('#only-') && image.offsetWidth > 0)
   .map((image) => [image.src.split('#only-')[1], image.naturalWidth > 0])"""
 
@@ -62,6 +77,20 @@ def test_nothing_sticks_out_on_a_phone(browser: Browser, site: Path) -> None:
         "document.querySelector('article').insertAdjacentHTML('beforeend', '<div style=\"width:900px\">x</div>')"
     )
     assert browser.run(STICKS_OUT) == ["DIV: x"]
+
+
+def test_names_in_code_break_between_their_words(browser: Browser, site: Path) -> None:
+    """At a phone's width, in tables and in text; what is copied is the name as it is."""
+    browser.ask("Emulation.setDeviceMetricsOverride", width=PHONE, height=844, deviceScaleFactor=1, mobile=True)
+    for name in WIDE:
+        browser.open(site / name / "index.html")
+        assert browser.run(BROKEN) == [], name
+    browser.open(site / "metrics" / "index.html")
+    names = browser.run("[...document.querySelectorAll('article td code')].map((code) => code.textContent)")
+    assert "sluicegate_upstream_endpoint_duration_seconds" in names
+    anywhere = "document.querySelectorAll('td code').forEach((code) => { code.style.wordBreak = 'break-all'; })"
+    browser.run(anywhere)
+    assert browser.run(BROKEN) != []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
