@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..api import GATEWAY_GROUP, Code, Diagnostics, ParentReference, Route
@@ -66,7 +67,9 @@ _ATTACH_REMEDIES = {
     Reason.NO_MATCHING_PARENT: (
         "correct sectionName and port, or leave them out to attach to every listener, those without TLS too"
     ),
-    Reason.NOT_ALLOWED_BY_LISTENERS: "set allowedRoutes of a listener so that it takes this namespace and kind",
+    Reason.NOT_ALLOWED_BY_LISTENERS: (
+        "set allowedRoutes of such a listener so that it takes this namespace and kind, or attach to one that does"
+    ),
     Reason.NO_MATCHING_LISTENER_HOSTNAME: "give the route a hostname that a listener covers, or widen the listener's",
 }
 
@@ -82,38 +85,61 @@ def _attach(
         if (not reference.section_name or point.name == reference.section_name)
         and (not reference.port or point.port == reference.port)
     ]
+    wanted = [f" named {reference.section_name}"] if reference.section_name else []
+    wanted += [f" with port {reference.port}"] if reference.port else []
+    asked = " and".join(wanted)
     if not meant:
-        wanted = [f"named {reference.section_name}"] if reference.section_name else []
-        wanted += [f"with port {reference.port}"] if reference.port else []
-        has = f"{label} has no listener {' and '.join(wanted)}".rstrip()
-        return [], Verdict(False, Reason.NO_MATCHING_PARENT, f"{has}{_listeners(view)}")
-    kind = route.key.kind
-    allowed = [point for point in meant if kind in point.kinds and _namespace_allowed(route.namespace, point, reads)]
+        return [], Verdict(False, Reason.NO_MATCHING_PARENT, f"{label} has no listener{asked}{_listeners(view)}")
+    allowed = [point for point in meant if _allows(point, route, reads)]
     if not allowed:
-        message = f"no listener of {label} allows {kind}s of namespace {route.namespace}"
-        return [], Verdict(False, Reason.NOT_ALLOWED_BY_LISTENERS, message)
+        message = f"no listener{asked} of {label} allows {route.key.kind}s of namespace {route.namespace}"
+        others = [point.name for point in view.points if point not in meant and _allows(point, route, reads)]
+        takes = _some([_takes(point, route) for point in meant], "; ")
+        does = f"; {_some(others, ', ')} would" if others else ""
+        return [], Verdict(False, Reason.NOT_ALLOWED_BY_LISTENERS, f"{message}: {takes}{does}")
     matching = [
         point
         for point in allowed
         if not route.spec.hostnames or any(hostnames_intersect(point.hostname, hostname) for hostname in hostnames)
     ]
     if not matching:
-        message = f"no listener of {label} has a hostname that fits {', '.join(route.spec.hostnames)}"
+        message = f"no listener{asked} of {label} has a hostname that fits {', '.join(route.spec.hostnames)}"
         return [], Verdict(False, Reason.NO_MATCHING_LISTENER_HOSTNAME, message)
     return matching, Verdict(True, Reason.ACCEPTED, "The route is accepted")
 
 
 def _listeners(view: ParentView) -> str:
     """What there is in place of a listener that is not there, some of it."""
-    names = list(dict.fromkeys(f"{point.name} (port {point.port})" for point in view.points))
-    more = f" and {len(names) - SHOWN_LISTENERS} more" if len(names) > SHOWN_LISTENERS else ""
-    return f"; it has {', '.join(names[:SHOWN_LISTENERS])}{more}" if names else ""
+    names = [f"{point.name} (port {point.port})" for point in view.points]
+    return f"; it has {_some(names, ', ')}" if names else ""
 
 
-def _namespace_allowed(namespace: str, point: AttachPoint, reads: RouteReads) -> bool:
+def _some(texts: Iterable[str], between: str) -> str:
+    """Some of them, each once, and how many more there are."""
+    each = list(dict.fromkeys(texts))
+    more = f" and {len(each) - SHOWN_LISTENERS} more" if len(each) > SHOWN_LISTENERS else ""
+    return f"{between.join(each[:SHOWN_LISTENERS])}{more}"
+
+
+def _takes(point: AttachPoint, route: Route) -> str:
+    """What a listener takes in place of a route; the value of its field."""
+    if route.key.kind not in point.kinds:
+        kinds = ", ".join(f"{kind}s" for kind in sorted(point.kinds)) or "no routes"
+        return f"{point.name} takes {kinds}"
+    said = {
+        "Same": f"routes of its own namespace, {point.namespace}",
+        "Selector": "routes of namespaces whose labels its selector asks for",
+    }.get(point.allowed_from, "routes of no namespace")
+    return f"{point.name} takes {said} (allowedRoutes.namespaces.from: {point.allowed_from})"
+
+
+def _allows(point: AttachPoint, route: Route, reads: RouteReads) -> bool:
+    """Whether `allowedRoutes` of a listener take a route."""
+    if route.key.kind not in point.kinds:
+        return False
     if point.allowed_from == "Same":
-        return namespace == point.namespace
+        return route.namespace == point.namespace
     if point.allowed_from == "Selector" and point.selector is not None:
-        labels = reads.namespace_labels(namespace)
+        labels = reads.namespace_labels(route.namespace)
         return labels is not None and point.selector.matches(labels)
     return point.allowed_from == "All"

@@ -33,10 +33,10 @@ def shorter_timeouts(state: State) -> Iterator[Diagnostic]:
             longer = _longer(rule.timeouts, limit) if limit is not None else None
             if limit is not None and longer is not None:
                 told.setdefault(longer, {}).setdefault(limit, []).append(listener)
-        for (field, own), found in told.items():
+        for (field, own), by_limit in told.items():
             # One warning, however many policies there are: of the one that gives least.
-            limit = min(found, key=lambda each: (each.request_ms, each.policy))
-            yield _told(rule, field, own, limit, sorted(found[limit]), len(found) - 1)
+            least = min(by_limit, key=lambda each: (each.request_ms, each.policy))
+            yield _told(rule, field, own, least, sorted(by_limit[least]), len(by_limit) - 1)
 
 
 def _limit_at(state: State, listener: ir.Listener) -> ir.ClientTimeouts | None:
