@@ -74,6 +74,8 @@ class Listing(Generic[_T]):
             if key is None:
                 raise ValueError(f"sort: there is no column {asking.sort!r}, but {', '.join(self.columns)}")
             fitting.sort(key=key, reverse=asking.sort.startswith("-"))
+        elif words:  # what is named exactly so is in the first part, however many others have it in their names
+            fitting.sort(key=lambda item: asking.search not in tuple(self.text(item)))
         return fitting[asking.offset : asking.offset + asking.limit], len(fitting)
 
 
@@ -113,6 +115,11 @@ def _number(fields: Mapping[str, str], name: str, default: int, least: int, most
 
 def _problem_text(item: Diagnostic) -> Iterable[str]:
     return (item.severity, item.code, item.object, item.path, item.field, item.message, item.remedy)
+
+
+def pod_id(item: GenerationFacts) -> str:
+    """What the row of one that serves is called."""
+    return f"{item.data_plane}/{item.pod}" if item.data_plane else "this process"
 
 
 GATEWAYS: Listing[GatewayFacts] = Listing(
@@ -179,7 +186,7 @@ PROBLEMS: Listing[Diagnostic] = Listing(
     good=lambda item: item.severity == "info",
 )
 GENERATIONS: Listing[GenerationFacts] = Listing(
-    text=lambda item: (item.data_plane, item.pod, item.state, item.reason),
+    text=lambda item: (item.data_plane, item.pod, pod_id(item), item.state, item.reason),
     columns={
         "pod": lambda item: (item.data_plane, item.pod),
         "state": lambda item: item.state,

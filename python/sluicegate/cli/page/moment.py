@@ -42,6 +42,7 @@ from .facts import (
     RouteFacts,
     RuleFacts,
 )
+from .links import Row, Rows
 from .ranked import Ranking
 
 #: Kinds that have listeners, or say who controls them.
@@ -327,6 +328,21 @@ class Moment:
         found: Any = getattr(self._snapshot.get(key), "spec", None)
         for item in getattr(found, "target_refs", ()):
             yield str(Target(item.kind, key.namespace, item.name, item.section_name or ""))
+
+    # --- Rows -----------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def rows(self) -> Rows:
+        """What has a row, by its name; of a Service it is that of its first port."""
+        found = {f"Secret/{name}": Row("/certificates", name) for name in self._certificate_facts}
+        for item in reversed(self.backends):
+            found[f"Service/{item.id.rpartition(':')[0]}"] = Row("/backends", item.id)
+        found |= {item.object: Row("/route", item.object) for item in self.routes}
+        found |= {item.object: Row("/policies", item.object) for item in self.policies}
+        for one in self.gateways:
+            found[one.object] = Row("/gateways", one.object)
+            found |= {listener.id: Row("/gateways", listener.id) for listener in one.listeners}
+        return found
 
     # --- Backends -------------------------------------------------------------------------------------------------
 

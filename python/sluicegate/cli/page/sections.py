@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from sluicegate.controller.api import readable
 from sluicegate.controller.stream.figures import Figures, RouteCounters
 
 from .api import Fields, backends, matches
@@ -21,6 +20,7 @@ from .asked import (
     ROUTES,
     Asking,
     asking_of,
+    pod_id,
 )
 from .facts import (
     BackendFacts,
@@ -34,9 +34,20 @@ from .facts import (
     RouteFacts,
 )
 from .html import Child, Markup, tag
+from .links import (
+    Rows,
+    link,
+    listener_link,
+    named_object,
+    own_link,
+    policy_link,
+    route_link,
+    row_link,
+    target_link,
+)
 from .moment import Moment, generations
 from .quantile import quantile
-from .shell import SECTIONS, Column, conditions, link, place, plain, route_link, search, table, told, verdict
+from .shell import SECTIONS, Column, conditions, place, plain, search, table, told, verdict
 
 #: Rows of a part: a page of a thousand routes stays small.
 ROWS = 50
@@ -106,7 +117,7 @@ def overview(look: Look) -> Child:
         tag("dl", [(tag("dt", name), tag("dd", text)) for name, text in facts], live),
         tag("p", nothing, class_="soft") if figures is None else None,
         [tag("h2", "Not running as configured"), plain(idle)] if idle else None,
-        [tag("h2", "Worst problems"), told(worst, named=True), tag("p", link("/problems", "all problems"))]
+        [tag("h2", "Worst problems"), told(worst, look.moment.rows), tag("p", link("/problems", "all problems"))]
         if worst
         else None,
         tag(
@@ -124,11 +135,11 @@ def _idle(moment: Moment) -> Iterator[Child]:
     for pod in generations(moment.viewed):
         if not pod.good:
             name = f"{pod.data_plane} {pod.pod or 'no pod'}" if pod.data_plane else "this process"
-            yield [link("/generations", name, search=pod.pod or pod.data_plane), f": {pod.state}; {pod.reason}"]
+            yield [row_link("/generations", pod_id(pod), "pod", name), f": {pod.state}; {pod.reason}"]
     for one in moment.gateways:
         for listener in one.listeners:
             if not listener.good:
-                yield [link("/gateways", readable(listener.id), search=one.object), f": {why_idle(listener)}"]
+                yield [listener_link(listener.id), f": {why_idle(listener)}"]
 
 
 def why_idle(listener: ListenerFacts) -> str:
@@ -169,11 +180,12 @@ def _gateway(item: GatewayFacts) -> Markup:
     addresses = f" at {', '.join(item.addresses)}" if item.addresses else None
     return tag(
         "section",
-        tag("h2", readable(item.object), " ", verdict(good=item.good, well="well", badly="not as wanted")),
+        tag("h2", own_link(item.object), " ", verdict(good=item.good, well="well", badly="not as wanted")),
         tag("p", place(item.path, item.line), addresses),
         conditions(one for one in item.conditions if not one.good),
         tag("div", shown, class_="wide") if rows else None,
         told(item.problems),
+        id=item.object,
     )
 
 
@@ -189,11 +201,10 @@ def _listener(item: ListenerFacts) -> Markup:
         tag("td", f"{item.protocol} {item.hostname or 'every hostname'}, port {item.port}" if item.served else "–"),
         tag("td", bound),
         tag("td", item.routes, class_="number"),
-        tag("td", plain(link("/certificates", one, search=one) for one in item.certificates)),
-        tag(
-            "td", plain(link("/policies", readable(one), search="/".join(one.split("/")[:3])) for one in item.policies)
-        ),
+        tag("td", plain(row_link("/certificates", one, "certificate") for one in item.certificates)),
+        tag("td", plain(map(policy_link, item.policies))),
         tag("td", verdict(good=item.good), plain(bad) if bad else None),
+        id=item.id,
     )
 
 
@@ -303,7 +314,7 @@ def _match(item: RankedMatch, mine: str) -> Markup:
         tag(
             "td", link("/matches", item.hostname, hostname=item.hostname if item.hostname != "*" else "", mine=mine), by
         ),
-        tag("td", tag("code", item.listener)),
+        tag("td", listener_link(item.listener)),
         tag("td", item.place, class_="number"),
         tag("td", text),
         tag("td", route_link(item.route, first=True), " ", tag("span", where, class_="soft code"), _mine(yes=is_mine)),
@@ -327,23 +338,28 @@ def policies(look: Look) -> Child:
         Column("Holds for", "rules"),
         Column("Status", "good"),
     ]
-    rows = [_policy(item) for item in items]
+    rows = [_policy(item, look.moment.rows) for item in items]
     return [search("/policies", asking), table("/policies", asking, columns, rows, total, "policies")]
 
 
-def _policy(item: PolicyFacts) -> Markup:
+def _policy(item: PolicyFacts, rows: Rows) -> Markup:
     holds = [f"{item.rules:,} rules"] if item.rules or not item.backends else []
     holds += [f"{item.backends:,} backends"] if item.backends else []
     bad = [one for one in item.conditions if not one.good]
+    targets = plain(target_link(one, rows) for one in item.targets)
     without = tag("p", "Without it these rules would do what is set above them, else nothing.", class_="soft")
     return tag(
         "tr",
         tag(
             "td",
-            tag("a", readable(item.object), href=f"#{item.object}", data_first=True),
+            own_link(item.object),
             tag("div", place(item.path, item.line)),
         ),
-        tag("td", plain(item.targets), tag("b", "overrides what is set lower") if item.overrides else None),
+        tag(
+            "td",
+            targets,
+            tag("b", "overrides what is set lower") if item.overrides else None,
+        ),
         tag("td", plain(item.stanzas)),
         tag("td", ", ".join(holds), without if item.rules else None),
         tag("td", verdict(good=item.good), conditions(bad), told(item.problems)),
@@ -375,11 +391,12 @@ def _backend(item: BackendFacts) -> Markup:
     shown = f"by name: {item.external}" if item.external else plain(addresses)
     return tag(
         "tr",
-        tag("td", tag("code", item.id), tag("div", item.protocol, class_="soft")),
+        tag("td", own_link(item.id), tag("div", item.protocol, class_="soft")),
         tag("td", shown),
         tag("td", health),
-        tag("td", plain(route_link(one) for one in item.routes)),
+        tag("td", plain(map(route_link, item.routes), rest=link("/matches", f"matches of {item.id}", search=item.id))),
         tag("td", verdict(good=item.good, badly="no ready endpoint"), told(item.problems)),
+        id=item.id,
     )
 
 
@@ -404,12 +421,13 @@ def _certificate(item: CertificateFacts) -> Markup:
     ends = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(item.not_after)) if item.not_after is not None else "–"
     return tag(
         "tr",
-        tag("td", tag("code", item.id)),
+        tag("td", own_link(item.id)),
         tag("td", item.days_left if item.days_left is not None else "–", class_="number"),
         tag("td", f"{'✓' if item.good else '✗'} {item.state}", class_=kind),
         tag("td", plain(item.names)),
         tag("td", ends),
-        tag("td", plain(item.listeners)),
+        tag("td", plain(map(listener_link, item.listeners))),
+        id=item.id,
     )
 
 
@@ -429,7 +447,7 @@ def problems(look: Look) -> Child:
             tag("td", item.severity, class_={"error": "bad", "warning": "warn"}.get(item.severity)),
             tag(
                 "td",
-                route_link(item.object, first=True) if "Route/" in item.object else tag("code", readable(item.object)),
+                named_object(item.object, look.moment.rows, first=True),
                 tag("div", place(item.path, item.line)),
             ),
             tag(
@@ -452,7 +470,7 @@ def generations_section(look: Look) -> Child:
     asking = look.asking
     items, total = GENERATIONS.take(generations(look.moment.viewed), asking)
     columns = [Column("Pod", "pod"), Column("State", "state"), Column("Applied", "generation", True), Column("Why")]
-    rows = [_generation(item) for item in items]
+    rows = [_generation(item, _naming(look.moment, item)) for item in items]
     newest = (
         f"The newest configuration is {look.overview.generation}. A pod that is current may have applied a lower"
         " number: what came since was not for it."
@@ -464,12 +482,20 @@ def generations_section(look: Look) -> Child:
     ]
 
 
-def _generation(item: GenerationFacts) -> Markup:
+def _naming(moment: Moment, item: GenerationFacts) -> int:
+    """How many problems name a pod."""
+    return PROBLEMS.take(moment.problems, Asking(search=item.pod))[1] if item.pod else 0
+
+
+def _generation(item: GenerationFacts, naming: int) -> Markup:
     name = [tag("code", item.data_plane), " ", tag("code", item.pod or "no pod")] if item.data_plane else "this process"
+    number = "one problem names" if naming == 1 else f"{naming:,} problems name"
+    told_of = link("/problems", f"{number} {item.pod}", search=item.pod)
     return tag(
         "tr",
         tag("td", name),
         tag("td", verdict(good=item.good, well=item.state, badly=item.state)),
         tag("td", item.generation or "–", class_="number"),
-        tag("td", item.reason),
+        tag("td", item.reason, tag("div", told_of) if naming else None),
+        id=pod_id(item),
     )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
-from urllib.parse import urlencode
 
-from sluicegate.controller.api import Diagnostic, Origin, readable
+from sluicegate.controller.api import Diagnostic, Origin
 
 from ..status_report import StatusCondition
 from .asked import Asking
 from .facts import OverviewAnswer
 from .html import Child, Markup, tag
+from .links import Rows, address, named_object
 
 #: Sections, by their path: the name in the navigation, and the list of the overview whose faults are counted there.
 SECTIONS = {
@@ -75,17 +75,6 @@ def document(path: str, title: str, found: OverviewAnswer, content: Child) -> by
 def _count(found: OverviewAnswer, name: str) -> Child:
     wrong = found.wrong.get(name, 0)
     return tag("span", f" {wrong:,}", class_="bad", aria_label=f", {wrong:,} not as wanted") if wrong else None
-
-
-def link(path: str, text: Child, *, first: bool = False, **query: str | int | None) -> Markup:
-    """A link within the page."""
-    return tag("a", text, href=address(path, query), data_first=first)
-
-
-def address(path: str, query: Mapping[str, str | int | None]) -> str:
-    """A path with a query."""
-    written = urlencode({name: value for name, value in query.items() if value not in {None, ""}})
-    return f"{path}?{written}" if written else path
 
 
 def search(path: str, asking: Asking, *others: Child, wrong: str = "only what is not as wanted") -> Markup:
@@ -162,11 +151,13 @@ def _head(path: str, asking: Asking, column: Column, state: Mapping[str, str]) -
     return tag("th", tag("a", f"{column.title}{arrow}", href=target), scope="col", class_=kind, aria_sort=order)
 
 
-def plain(items: Iterable[Child], most: int = 8) -> Child:
-    """A list without marks; what is too much is counted."""
+def plain(items: Iterable[Child], most: int = 8, rest: Child = None) -> Child:
+    """A list without marks; what is too much is counted, and `rest` says where it is."""
     every = list(items)
     left = len(every) - most
-    more = tag("li", f"and {left:,} more", class_="soft") if left > 0 else None
+    more = (
+        tag("li", f"and {left:,} more", [": ", rest] if rest is not None else None, class_="soft") if left > 0 else None
+    )
     return tag("ul", [tag("li", item) for item in every[:most]], more, class_="plain") if every else "–"
 
 
@@ -175,28 +166,18 @@ def verdict(*, good: bool, well: str = "yes", badly: str = "no") -> Markup:
     return tag("span", f"✓ {well}" if good else f"✗ {badly}", class_="good" if good else "bad")
 
 
-def route_link(name: str, *, first: bool = False) -> Markup:
-    """A route, by its name."""
-    return link("/route", readable(name), first=first, name=name)
-
-
-def named_object(name: str) -> Child:
-    """An object by its name; a route leads to what is known of it."""
-    return route_link(name) if name.partition("/")[0].endswith("Route") else tag("code", readable(name))
-
-
 def place(path: str, line: int) -> Child:
     """Where an object is written."""
     return tag("span", str(Origin(path, line)), class_="soft code") if path and path != "cluster" else None
 
 
-def told(items: Iterable[Diagnostic], *, named: bool = False) -> list[Markup]:
-    """What is wrong, with field, remedy and place; `named`: with the object."""
-    return [_told(item, named=named) for item in items]
+def told(items: Iterable[Diagnostic], rows: Rows | None = None) -> list[Markup]:
+    """What is wrong, with field, remedy and place; `rows`: with the object, which leads to its row."""
+    return [_told(item, rows) for item in items]
 
 
-def _told(item: Diagnostic, *, named: bool) -> Markup:
-    about = [named_object(item.object), " "] if named and item.object else None
+def _told(item: Diagnostic, rows: Rows | None) -> Markup:
+    about = [named_object(item.object, rows), " "] if rows is not None and item.object else None
     field = [tag("code", item.field), " "] if item.field else None
     return tag(
         "div",

@@ -15,9 +15,10 @@ from ..used_backends import part_in_words, session_in_words
 from .asked import request_of
 from .facts import RouteDetail, RuleFacts
 from .html import Child, Markup, tag
+from .links import Rows, backend_link, link, listener_link, policy_link, route_link
 from .moment import Moment
 from .sections import FIGURES, Look, figure_cells, why_idle
-from .shell import conditions, link, place, plain, route_link, told, verdict
+from .shell import conditions, place, plain, told, verdict
 
 
 def route(look: Look) -> Child:
@@ -69,7 +70,7 @@ def _rule(found: RouteDetail, item: RuleFacts) -> Markup:
     elif not item.answer:
         to = plain(
             [
-                link("/backends", share.backend, search=share.backend)
+                backend_link(share.backend)
                 if share.backend is not None
                 else tag("span", "cannot be used: answered 500, or closed", class_="bad"),
                 f" (weight {share.weight} of {total})" if len(item.backends) > 1 else None,
@@ -86,7 +87,7 @@ def _rule(found: RouteDetail, item: RuleFacts) -> Markup:
         [
             tag("b", one.stanza or "filter"),
             " of ",
-            link("/policies", readable(one.policy), search=one.policy),
+            policy_link(one.policy),
             f", from {one.origin}" if one.origin else None,
             tag("b", " cannot be honoured: refuses everything", class_="bad") if one.invalid else None,
             tag("span", f" at {one.listener}", class_="soft"),
@@ -94,7 +95,10 @@ def _rule(found: RouteDetail, item: RuleFacts) -> Markup:
         for one in item.policies
     ]
     facts = [("Matches", plain(matches, 32) if matches else "every connection"), ("Sends to", to)]
-    facts += [("Listeners", plain(item.listeners)), ("Policies", plain(said, 32) if said else "none hold")]
+    facts += [
+        ("Listeners", plain(map(listener_link, item.listeners))),
+        ("Policies", plain(said, 32) if said else "none hold"),
+    ]
     return tag(
         "section",
         tag("h3", f"rules[{item.index}]"),
@@ -158,7 +162,7 @@ def _explained(moment: Moment, found: Explanation) -> Iterator[Child]:
         yield tag("p", "But the listener does not run as configured: ", unbound, class_="warn")
     facts = [*_taken_by(found), *_backend_facts(found), *_sent(found)]
     yield tag("dl", [(tag("dt", name), tag("dd", text)) for name, text in facts])
-    yield from _others(found)
+    yield from _others(found, moment.rows)
 
 
 def _taken_by(found: Explanation) -> list[tuple[str, Child]]:
@@ -166,7 +170,7 @@ def _taken_by(found: Explanation) -> list[tuple[str, Child]]:
     decision = found.decision
     facts: list[tuple[str, Child]] = []
     if decision.listener is not None:
-        facts.append(("Listener", tag("code", decision.listener)))
+        facts.append(("Listener", listener_link(decision.listener)))
     if decision.route is not None:
         match = "" if decision.match is None else f".matches[{decision.match}]"
         rule = "" if decision.rule is None else f" rules[{decision.rule}]{match}"
@@ -222,7 +226,7 @@ def _sent(found: Explanation) -> list[tuple[str, Child]]:
 
 
 def _backend(name: str | None, share: str) -> Child:
-    return [link("/backends", name, search=name) if name is not None else "none", share]
+    return [backend_link(name) if name is not None else "none", share]
 
 
 def _unbound(moment: Moment, name: str | None) -> str:
@@ -235,7 +239,7 @@ def _unbound(moment: Moment, name: str | None) -> str:
     return why_idle(listener) if listener is not None and not listener.good else ""
 
 
-def _others(found: Explanation) -> Iterator[Child]:
+def _others(found: Explanation, rows: Rows) -> Iterator[Child]:
     if found.listeners:
         nobody = f"No listener has port {found.request.port}" if not found.at_port else "No listener takes it"
         yield tag("h2", nobody)
@@ -245,7 +249,7 @@ def _others(found: Explanation) -> Iterator[Child]:
     if found.losers:
         yield tag("h2", "Others, and why not")
         heads = tag("tr", [tag("th", text, scope="col") for text in ("Match", "Route", "Why not")])
-        rows = [
+        losers = [
             tag(
                 "tr",
                 tag("td", tag("code", item.text)),
@@ -254,13 +258,13 @@ def _others(found: Explanation) -> Iterator[Child]:
             )
             for item in found.losers
         ]
-        yield tag("div", tag("table", tag("thead", heads), tag("tbody", rows)), class_="wide")
+        yield tag("div", tag("table", tag("thead", heads), tag("tbody", losers)), class_="wide")
     if found.more_losers:
         yield tag("p", f"And {found.more_losers:,} more that do not take it.", class_="soft")
     if found.refused:
-        yield [tag("h2", "Not served, and may have taken it"), told(found.refused, named=True)]
+        yield [tag("h2", "Not served, and may have taken it"), told(found.refused, rows)]
     if found.problems:
-        yield [tag("h2", "Problems"), told(found.problems, named=True)]
+        yield [tag("h2", "Problems"), told(found.problems, rows)]
 
 
 def _title(request: Request | Connection) -> str:

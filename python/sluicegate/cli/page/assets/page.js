@@ -114,6 +114,11 @@ async function show(address, moves) {
     if (old && fresh && !old.contains(document.activeElement)) old.replaceWith(document.adoptNode(fresh));
   }
   document.title = page.title;
+  if (location.hash && !moves) { // the row that is selected is a new one
+    const [left, top] = [scrollX, scrollY];
+    location.replace(location.hash);
+    scrollTo(left, top);
+  }
   if (moves) history.replaceState(null, "", address);
 }
 
@@ -144,7 +149,7 @@ document.addEventListener("keydown", (event) => {
     const links = $$("nav a");
     (event.key === "0" ? links[9] : links[Number(event.key) - 1])?.click();
   } else if ((event.key === "j" || event.key === "k") && !isTyping(event.target)) {
-    const rows = $$("#found tbody a[data-first]");
+    const rows = $$("#found a[data-first]");
     const place = rows.indexOf(document.activeElement) + (event.key === "j" ? 1 : -1);
     rows[Math.max(0, Math.min(place, rows.length - 1))]?.focus();
   }
