@@ -106,6 +106,17 @@ def test_a_link_is_what_was_seen(browser: Browser, running: Gateway) -> None:
     assert "payments" in page.run("document.querySelector('#found tbody').textContent")
 
 
+def test_a_list_and_a_route_s_own_page_say_the_same(browser: Browser, running: Gateway) -> None:
+    """Of one that is accepted and gets nothing; of one that gets all; of one without its backend."""
+    text = "document.querySelector('main').textContent"
+    for name, status in (("unlucky", "! accepted, but"), ("cart", "✓ accepted"), ("payments", "✗ not as wanted")):
+        assert status in opened(browser, running, f"/routes?search={name}").run(text), name
+        found = opened(browser, running, f"/route?name=HTTPRoute/default/{name}").run(text)
+        assert status in found, name
+        assert ("Why not" in found) == (name == "payments")
+        assert ("gets nothing" in found) == (name == "unlucky")
+
+
 def test_everything_has_a_name(browser: Browser, running: Gateway) -> None:
     """As a screen reader has it, in every section."""
     for path in ("/", "/gateways", "/routes", "/matches", "/explain", "/policies", "/backends", "/certificates"):

@@ -72,7 +72,7 @@ CODES: dict[Code, str] = {
     "invalid-ca-certificate-ref": "a bundle of CA certificates that does not exist or cannot be used",
     "secret-type": "a Secret with a certificate that is not of type `kubernetes.io/tls`",
     "certificate-name": "a certificate that does not name the listener's hostname",
-    "certificate-expires": "a certificate that expires soon",
+    "certificate-expires": "a certificate that expires within 14 days",
     "certificate-expired": "a certificate that has expired",
     "certificate-not-yet-valid": "a certificate whose time has not come",
     # Routes and backends.

@@ -229,7 +229,7 @@ def routes(look: Look) -> Child:
 
 
 def _route(item: RouteFacts, figures: Figures | None) -> Markup:
-    shadowed = tag("p", _shadowed_in_words(item.shadowed), class_="warn")
+    shadowed = tag("p", shadowed_in_words(item.shadowed), class_="warn")
     why = tag("p", item.why) if item.why else None
     return tag(
         "tr",
@@ -237,20 +237,22 @@ def _route(item: RouteFacts, figures: Figures | None) -> Markup:
             "td", route_link(item.object, first=True), tag("div", item.made_of, class_="soft") if item.made_of else None
         ),
         tag("td", plain(link("/matches", one, hostname=one) for one in item.hostnames) if item.hostnames else "every"),
-        tag("td", _status(item), why, shadowed if item.shadowed else None),
+        tag("td", status_of(item), why, shadowed if item.shadowed else None),
         tag("td", item.rules, class_="number"),
         figure_cells(figures, item.object) if figures is not None else None,
         data_route=item.object,
     )
 
 
-def _status(item: RouteFacts) -> Markup:
+def status_of(item: RouteFacts) -> Markup:
+    """Whether a route is as it was wanted."""
     if item.good and item.shadowed:
         return tag("span", "! accepted, but", class_="warn")
     return verdict(good=item.good, well="accepted", badly="not as wanted")
 
 
-def _shadowed_in_words(number: int) -> str:
+def shadowed_in_words(number: int) -> str:
+    """How many matches of a route get nothing."""
     return (
         "one of its matches gets nothing: another comes first"
         if number == 1

@@ -17,7 +17,7 @@ from .facts import RouteDetail, RuleFacts
 from .html import Child, Markup, tag
 from .links import Rows, backend_link, link, listener_link, policy_link, route_link
 from .moment import Moment
-from .sections import FIGURES, Look, figure_cells, why_idle
+from .sections import FIGURES, Look, figure_cells, shadowed_in_words, status_of, why_idle
 from .shell import conditions, place, plain, told, verdict
 
 
@@ -35,11 +35,14 @@ def route(look: Look) -> Child:
     return [
         tag(
             "p",
-            verdict(good=found.route.good, well="accepted and whole", badly="not as wanted"),
+            status_of(found.route),
             " ",
+            [shadowed_in_words(found.route.shadowed), " "] if found.route.good and found.route.shadowed else None,
             place(found.route.path, found.route.line),
         ),
-        [tag("h2", "Why not"), conditions(bad), told(found.problems)] if bad or found.problems else None,
+        [tag("h2", "Why not" if bad else "What is told of it"), conditions(bad), told(found.problems)]
+        if bad or found.problems
+        else None,
         _figures(look, found),
         tag("h2", "What is served"),
         [_rule(found, item) for item in found.served] or tag("p", "Nothing of it is served.", class_="bad"),
