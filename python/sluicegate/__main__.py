@@ -47,7 +47,8 @@ def _drop_output() -> None:
 def main() -> None:
     """Run the command line."""
     _open_streams()
-    if SERVING.intersection(sys.argv[1:2]):
+    serves = bool(SERVING.intersection(sys.argv[1:2]))
+    if serves:
         for number in (signal.SIGHUP, signal.SIGUSR1):
             signal.signal(number, signal.SIG_IGN)
     try:
@@ -56,7 +57,12 @@ def main() -> None:
 
         interpreter.set_back()
         status = run(sys.argv[1:])
-        sys.stdout.flush()
+        try:
+            sys.stdout.flush()
+        except OSError:
+            if not serves:
+                raise
+            _drop_output()  # what a log cannot be told is lost, and makes no clean end a failure
         sys.exit(status)
     except BrokenPipeError:  # who reads, such as `head`, has read enough
         _drop_output()
