@@ -20,6 +20,18 @@ Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 #: AlgorithmIdentifiers of signatures with SHA-256 (RFC 5758 section 3.2, RFC 4055 section 5).
 ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 RSA_SHA256 = bytes.fromhex("300d06092a864886f70d01010b0500")
+#: What the key of an authority may be used for.
+MAY_SIGN = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ class Pair:
 
 
 class Authority:
-    """Signs certificates."""
+    """Signs certificates as RFC 5280 section 4.2.1 has them: Python asks for that since 3.13 (VERIFY_X509_STRICT)."""
 
     def __init__(self, name: str = "Test CA") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -53,6 +65,8 @@ class Authority:
             .not_valid_before(now - DAY)
             .not_valid_after(now + 30 * DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(MAY_SIGN, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM)
@@ -89,6 +103,7 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         return Pair(
