@@ -118,12 +118,16 @@ def test_nothing_is_published_that_was_not_tested() -> None:
 
 
 def test_a_wheel_of_every_platform_is_tried_before_it_is_published() -> None:
-    """Installed in an image with the same C library; `tools/cross_wheels.py` builds the same ones elsewhere."""
-    job = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["wheels"]
+    """Installed in images with the same C library; `tools/cross_wheels.py` builds the same ones elsewhere."""
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    job, pythons = jobs["wheels"], jobs["test"]["strategy"]["matrix"]["python"]
     built = job["strategy"]["matrix"]["include"]
     platforms = {(target.partition("-")[0], name.removeprefix("manylinux_")) for target, name in PLATFORMS.items()}
     assert sorted((each["target"], each["manylinux"]) for each in built) == sorted(platforms)
     for each in built:
-        assert ("alpine" in each["image"]) == ("musl" in each["manylinux"])
+        images = [each["oldest-image"], each["newest-image"]]
+        assert ["alpine" in image for image in images] == ["musl" in each["manylinux"]] * 2
+        versions = [image.partition(":")[2].partition("-")[0] for image in images]
+        assert versions == [pythons[0], pythons[-1]], "one wheel for all of them"
     [tried] = [number for number, step in enumerate(job["steps"]) if "tools/try_installed.py" in step.get("run", "")]
     assert "actions/upload-artifact" in job["steps"][tried + 1]["uses"]

@@ -27,7 +27,9 @@ UNPINNED_IMAGES = {
     "docker.io/library/rust:1-slim-bookworm": BY_TAG,
     "docker.io/library/python:3.13-slim-bookworm": BY_TAG,
     "docker.io/library/python:3.11-slim-bookworm": BY_TAG,
-    "docker.io/library/python:3.13-alpine": BY_TAG,
+    "docker.io/library/python:3.14-slim-trixie": BY_TAG,
+    "docker.io/library/python:3.11-alpine": BY_TAG,
+    "docker.io/library/python:3.14-alpine": BY_TAG,
 }
 #: What jobs may do besides reading the repository.
 PERMISSIONS = {
@@ -60,7 +62,14 @@ NOT_HERE = {
     "gh release create ": "writes to the repository",
 }
 #: Lines that stand around others.
-AROUND = ("as_root() { sudo ", 'sudo chown -R "$USER" ', "digest=$(sed ", "test '${{ contains(needs")
+AROUND = (
+    "as_root() { sudo ",
+    'sudo chown -R "$USER" ',
+    "digest=$(sed ",
+    "test '${{ contains(needs",
+    "for image in ",
+    "done",
+)
 
 
 def jobs() -> Iterator[tuple[str, dict[str, Any]]]:
