@@ -42,7 +42,6 @@ class Configuration:
         ssl_ca_cert: file with the CA of its certificate; None: the system's.
         cert_file, key_file: files with a client certificate; None: none.
         verify_ssl: whether its certificate is verified.
-        disable_strict_ssl_verification: take certificates that RFC 5280 forbids.
         tls_server_name: name that its certificate has to carry; None: that of the host.
         proxy: URL of a proxy; None: what the environment says.
         api_key: `BearerToken` with the value of the field `Authorization`.
@@ -54,7 +53,6 @@ class Configuration:
     cert_file: str | None = None
     key_file: str | None = None
     verify_ssl: bool = True
-    disable_strict_ssl_verification: bool = False
     tls_server_name: str | None = None
     proxy: str | None = None
     api_key: dict[str, str] = field(default_factory=dict)
@@ -77,8 +75,8 @@ class Connections:
         if not configuration.verify_ssl:
             self._tls.check_hostname = False
             self._tls.verify_mode = ssl.CERT_NONE
-        if configuration.disable_strict_ssl_verification:
-            self._tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        # Strict since Python 3.13: of authorities without the extensions that RFC 5280 asks for, which kubectl takes.
+        self._tls.verify_flags &= ~ssl.VERIFY_X509_STRICT
         #: Looked up once: aiohttp looks into the environment and for a netrc file before each request.
         self._proxy = configuration.proxy or proxy_for(configuration.host)
         self._session: aiohttp.ClientSession | None = None
