@@ -18,7 +18,8 @@ STARTS = {path.stem: path for path in (DOCS / "start.md", *(DOCS / "start").glob
 @pytest.mark.parametrize("name", PAGES)
 def test_a_reader_sees_what_the_page_says(name: str, tmp_path: Path) -> None:
     page = page_of(TASKS / f"{name}.md")
-    assert any("curl " in typed.command or "/dev/udp/" in typed.command for typed in page.typed)
+    for what in (("sluicegate check ",), ("sluicegate explain ",), ("curl ", "/dev/udp/", "/dev/tcp/")):
+        assert any(word in typed.command for typed in page.typed for word in what), f"it has no {what[0]}"
     follow(TASKS / f"{name}.md", tmp_path)
 
 
