@@ -175,6 +175,19 @@ def test_policies_say_what_they_hold_for(page: Page) -> None:
     assert {each["stanza"] for each in served[0]["policies"]} == {"authorization"}
 
 
+def test_a_policy_that_cannot_be_used_is_attached_all_the_same(tmp_path: Path) -> None:
+    """What is closed for its sake: who looks for the policies of a target finds it."""
+    broken = policy("AccessPolicy", "broken", target("HTTPRoute", "shop"), apiKeys={})
+    nameless = {**policy("AccessPolicy", "nameless"), "spec": {"targetRefs": [{"kind": "HTTPRoute"}]}}
+    page = Page(viewed(tmp_path, *world(Authority()), broken, nameless))
+    found = item(page, "policies", "object", "AccessPolicy/default/broken")
+    assert (found["targets"], found["good"]) == (["HTTPRoute default/shop"], False)
+    assert item(page, "policies", "object", "AccessPolicy/default/nameless")["targets"] == [
+        "every HTTPRoute of default"
+    ]
+    assert "HTTPRoute default/shop" in Elements(page.html("/policies", search="broken")).text
+
+
 def test_backends_and_their_endpoints(page: Page) -> None:
     shop, empty = (item(page, "backends", "id", f"default/{name}:80") for name in ("shop", "empty"))
     assert [each["address"] for each in shop["endpoints"]] == ["192.0.2.1:8080", "192.0.2.2:8080"]

@@ -12,7 +12,15 @@ import msgspec
 
 from sluicegate import ir
 from sluicegate.checks import native_checks
-from sluicegate.controller.api import POLICY_KINDS, ROUTE_KINDS, Diagnostic, ObjectKey, PolicySpec, placed_at
+from sluicegate.controller.api import (
+    POLICY_KINDS,
+    ROUTE_KINDS,
+    Diagnostic,
+    ObjectKey,
+    PolicySpec,
+    RefusedPolicy,
+    placed_at,
+)
 from sluicegate.controller.translate import ir_transaction, to_document
 from sluicegate.controller.translate.lost_hostnames import lost_hostnames
 from sluicegate.controller.translate.policies.effective import Target
@@ -325,7 +333,16 @@ class Moment:
         return spec is not None and spec.overrides
 
     def _targets(self, key: ObjectKey) -> Iterator[str]:
-        found: Any = getattr(self._snapshot.get(key), "spec", None)
+        policy = self._snapshot.get(key)
+        if isinstance(policy, RefusedPolicy):
+            # What is closed for its sake, as far as that can be read.
+            for refused in policy.targets:
+                if refused.kind and refused.name:
+                    yield str(Target(refused.kind, refused.namespace or key.namespace, refused.name, refused.section))
+                else:
+                    yield f"every {refused.kind or 'target'} of {refused.namespace or 'any namespace'}"
+            return
+        found: Any = getattr(policy, "spec", None)
         for item in getattr(found, "target_refs", ()):
             yield str(Target(item.kind, key.namespace, item.name, item.section_name or ""))
 

@@ -349,7 +349,8 @@ def _policy(item: PolicyFacts, rows: Rows) -> Markup:
     holds += [f"{item.backends:,} backends"] if item.backends else []
     bad = [one for one in item.conditions if not one.good]
     targets = plain(target_link(one, rows) for one in item.targets)
-    without = tag("p", "Without it these rules would do what is set above them, else nothing.", class_="soft")
+    instead = "set below it, or above" if item.overrides else "set above them"
+    without = tag("p", f"Without it these rules would do what is {instead}, else nothing.", class_="soft")
     return tag(
         "tr",
         tag(
