@@ -93,6 +93,7 @@ class PolicyMemo:
         made_by: these ids by listener, in the order written.
         asks: backends that policies of the IR ask, with their Gateways, by id.
         uses: how often an id is named in the IR.
+        needing: ids of the IR that need something else there.
         touched: ids whose use or content may have changed in this translation.
         listeners: where they are.
         beyond: policies by the Gateways for which their status has no place.
@@ -111,6 +112,7 @@ class PolicyMemo:
     made_by: dict[str, tuple[str, ...]] = field(default_factory=dict)
     asks: dict[str, tuple[frozenset[str], tuple[ObjectKey, ...]]] = field(default_factory=dict)
     uses: dict[str, int] = field(default_factory=dict)
+    needing: dict[str, None] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
     listeners: ListenerPlaces = field(default_factory=ListenerPlaces)
     beyond: dict[ObjectKey, set[ObjectKey]] = field(default_factory=dict)
@@ -258,10 +260,16 @@ def settle_names(memo: PolicyMemo, ledger: Ledger[str, ir.PolicyBase]) -> bool:
     touched = bool(memo.touched)
     for identifier in memo.touched:
         found = memo.resources.get(identifier)
-        if found is not None and memo.uses.get(identifier, 0) > 0:
+        is_named = found is not None and memo.uses.get(identifier, 0) > 0
+        if found is not None and is_named:
             ledger.put(identifier, found.policy)
         else:
             ledger.drop(identifier)
+        # Of a thousand policies hardly any needs more: not all of them are asked in each translation.
+        if found is not None and is_named and any(True for _ in found.policy.needs()):
+            memo.needing[identifier] = None
+        else:
+            memo.needing.pop(identifier, None)
         if not memo.uses.get(identifier, 0):
             memo.uses.pop(identifier, None)
     memo.touched.clear()
@@ -269,11 +277,11 @@ def settle_names(memo: PolicyMemo, ledger: Ledger[str, ir.PolicyBase]) -> bool:
 
 
 def needed(memo: PolicyMemo) -> Needed:
-    """What policies of the IR need."""
+    """What policies of the IR need, once their names are settled."""
     trust: dict[str, ir.Trust] = {}
     certificates: dict[str, ir.Certificate] = {}
     secrets: dict[str, ir.PolicySecret] = {}
-    for found in (memo.resources[identifier] for identifier in memo.uses if identifier in memo.resources):
+    for found in (memo.resources[identifier] for identifier in memo.needing):
         for section, name in found.policy.needs():
             if section == "trust":
                 trust[name] = found.material.trust[name]
