@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import http.client
 import secrets
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from api import LIMIT, Api, Object
+from api import Api
 from faults import Serving, remove_namespace, serving
 from harness.network import NODE_ADDRESS
 from policy_parts import GROUP, OWN, named, target
 from policy_world import address_of, until
 from system_backends import Backend, echo
 from system_otlp import LogCollector
-from test_traces import behind, is_said
+from test_traces import behind, grant, is_said, status_of
 
 __all__ = ["serving"]
 
@@ -65,25 +64,7 @@ def logged(api: Api, serving: Serving) -> Iterator[Logged]:
 
 def ask(logged: Logged, path: str) -> int:
     """Status of a request; 0: nobody listens yet."""
-    connection = http.client.HTTPConnection(logged.address, 80, timeout=LIMIT)
-    try:
-        connection.request("GET", path, headers={"Host": HOST})
-        answer = connection.getresponse()
-        answer.read()
-    except ConnectionRefusedError:
-        return 0
-    else:
-        return answer.status
-    finally:
-        connection.close()
-
-
-def grant(serving: Serving) -> Object:
-    """Lets policies of the Gateway's namespace name the collector."""
-    group, _, _ = OWN.partition("/")
-    whose = {"group": group, "kind": "ClientPolicy", "namespace": serving.namespace}
-    spec = {"from": [whose], "to": [{"group": "", "kind": "Service", "name": "collector"}]}
-    return named("lines", "ReferenceGrant", f"{GROUP}/v1", spec)
+    return status_of(logged.address, path, {"Host": HOST})
 
 
 def test_lines_come_once_the_policy_may_name_the_collector(api: Api, serving: Serving, logged: Logged) -> None:
@@ -91,7 +72,7 @@ def test_lines_come_once_the_policy_may_name_the_collector(api: Api, serving: Se
     api.until("ClientPolicy", serving.namespace, NAME, is_said("ResolvedRefs", "False", "RefNotPermitted"))
     until(lambda: ask(logged, "/before") == 200, "requests are served without a collector")
     assert not logged.collector.lines
-    api.apply([grant(serving)], logged.namespace)
+    api.apply([grant(serving, "ClientPolicy", OWN)], logged.namespace)
     api.until("ClientPolicy", serving.namespace, NAME, is_said("ResolvedRefs", "True", "ResolvedRefs"))
     # The pod has it once a line has come.
     until(lambda: ask(logged, "/first") == 200 and bool(logged.collector.lines), "lines come")

@@ -115,10 +115,14 @@ def traced(api: Api, serving: Serving) -> Iterator[Traced]:
 
 def ask(traced: Traced, trace: str, **fields: str) -> int:
     """Status of a request that is a part of a trace; 0: nobody listens yet."""
-    connection = http.client.HTTPConnection(traced.address, 80, timeout=LIMIT)
+    return status_of(traced.address, "/shop", {"Host": HOST, "traceparent": f"00-{trace}-{PARENT}-00", **fields})
+
+
+def status_of(address: str, path: str, fields: dict[str, str]) -> int:
+    """Status of a request; 0: nobody listens yet."""
+    connection = http.client.HTTPConnection(address, 80, timeout=LIMIT)
     try:
-        sent = {"Host": HOST, "traceparent": f"00-{trace}-{PARENT}-00", **fields}
-        connection.request("GET", "/shop", headers=sent)
+        connection.request("GET", path, headers=fields)
         answer = connection.getresponse()
         answer.read()
     except ConnectionRefusedError:
@@ -129,12 +133,11 @@ def ask(traced: Traced, trace: str, **fields: str) -> int:
         connection.close()
 
 
-def grant(serving: Serving) -> Object:
-    """Lets policies of the Gateway's namespace name the collector."""
-    group, _, _ = UPSTREAM.partition("/")
-    whose = {"group": group, "kind": "XTelemetryPolicy", "namespace": serving.namespace}
+def grant(serving: Serving, kind: str = "XTelemetryPolicy", version: str = UPSTREAM) -> Object:
+    """Lets policies of a kind, of the Gateway's namespace, name the collector."""
+    whose = {"group": version.partition("/")[0], "kind": kind, "namespace": serving.namespace}
     spec = {"from": [whose], "to": [{"group": "", "kind": "Service", "name": "collector"}]}
-    return named("traces", "ReferenceGrant", f"{GROUP}/v1", spec)
+    return named("telemetry", "ReferenceGrant", f"{GROUP}/v1", spec)
 
 
 def test_a_canary_with_a_retry_and_an_authorisation_step(api: Api, serving: Serving, traced: Traced) -> None:

@@ -22,6 +22,18 @@ from system_tokens import ISSUER, Issuer, bearer, encoded
 from test_known_attacks import KEY, Client, access, ask
 
 
+def behind_tokens(app: Backend, keys: dict[str, str]) -> list[Any]:
+    """A backend behind tokens of an issuer; `keys`: the ConfigMap with its JWK Set."""
+    provider = {"name": "login", "issuer": ISSUER, "audiences": ["shop"], "keys": {"configMapRef": {"name": "login"}}}
+    return [
+        gateway(),
+        route(rule("/", "app"), name="own"),
+        access("own", jwt={"providers": [provider]}),
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("login"), "data": keys},
+        *service("app", app.address),
+    ]
+
+
 def test_a_public_key_is_no_shared_secret(start: Any, backend: Any, client: Client) -> None:
     """CVE-2024-37568, CVE-2026-34950: whoever knows the key that everybody knows signs nothing by it."""
     app, key = backend("app"), rsa.generate_private_key(65537, 2048)
@@ -29,14 +41,7 @@ def test_a_public_key_is_no_shared_secret(start: Any, backend: Any, client: Clie
     octets = [encoded(number.to_bytes((number.bit_length() + 7) // 8, "big")) for number in (numbers.n, numbers.e)]
     issuer, jwk = Issuer("one"), {"kty": "RSA", "kid": "rsa", "use": "sig", "n": octets[0], "e": octets[1]}
     keys = {"jwks.json": json.dumps({"keys": [issuer.jwk(), jwk]})}
-    provider = {"name": "login", "issuer": ISSUER, "audiences": ["shop"], "keys": {"configMapRef": {"name": "login"}}}
-    running: Gateway = start(
-        gateway(),
-        route(rule("/", "app"), name="own"),
-        access("own", jwt={"providers": [provider]}),
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("login"), "data": keys},
-        *service("app", app.address),
-    )
+    running: Gateway = start(*behind_tokens(app, keys))
     public = key.public_key()
     encodings = [
         public.public_bytes(encoding, form)
@@ -59,14 +64,7 @@ def test_a_signature_that_is_remembered_is_its_token_s_alone(start: Any, backend
     """What was verified is found again by the end of its signature: the rest of it counts as much."""
     app, issuer = backend("app"), Issuer("one")
     keys = {"jwks.json": json.dumps({"keys": [issuer.jwk()]})}
-    provider = {"name": "login", "issuer": ISSUER, "audiences": ["shop"], "keys": {"configMapRef": {"name": "login"}}}
-    running: Gateway = start(
-        gateway(),
-        route(rule("/", "app"), name="own"),
-        access("own", jwt={"providers": [provider]}),
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("login"), "data": keys},
-        *service("app", app.address),
-    )
+    running: Gateway = start(*behind_tokens(app, keys))
     head, claims, signature = (token := issuer.token()).split(".")
     other_head, other_claims, other_signature = issuer.token(sub="root").split(".")
     forged = [
